@@ -1,0 +1,1 @@
+"""The HTTP interface: thin, it translates and delegates."""

@@ -1,0 +1,1 @@
+"""A client of the HTTP interface; imports nothing of the daemon."""

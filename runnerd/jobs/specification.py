@@ -1,0 +1,21 @@
+"""What somebody asked for: the specification of a job."""
+
+from pydantic import BaseModel, ConfigDict
+
+
+class JobSpecification(BaseModel):
+    """A job as it was submitted, after every check; it never changes afterwards.
+
+    ``script`` is Python source text, ``timeout`` is in seconds of the script's own time.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    script_name: str
+    script: str
+    experiment_name: str
+    model_name: str
+    requirements: tuple[str, ...] = ()
+    environment_vars: dict[str, str] = {}
+    timeout: int = 300
+    tags: dict[str, str] = {}

@@ -1,0 +1,61 @@
+"""What a plugin author imports: the contracts, the hooks and the errors."""
+
+from runnerd.plugins.errors import (
+    BackendAway,
+    FailJob,
+    NotFound,
+    OutOfSpace,
+    PluginError,
+    Refused,
+)
+from runnerd.plugins.executor import (
+    Executor,
+    LaunchRequest,
+    Observation,
+    Progress,
+    Verdict,
+)
+from runnerd.plugins.health import Condition, Health
+from runnerd.plugins.hookspecs import API_VERSION, PluginContext, hookimpl
+from runnerd.plugins.storage import Download, Storage, StoredObject, check_key
+from runnerd.plugins.tracker import (
+    Census,
+    ForwardRequest,
+    ForwardResponse,
+    ModelVersion,
+    RegisteredModel,
+    Run,
+    RunModel,
+    Tracker,
+)
+
+__all__ = [
+    "API_VERSION",
+    "BackendAway",
+    "Census",
+    "Condition",
+    "Download",
+    "Executor",
+    "FailJob",
+    "ForwardRequest",
+    "ForwardResponse",
+    "Health",
+    "LaunchRequest",
+    "ModelVersion",
+    "NotFound",
+    "Observation",
+    "OutOfSpace",
+    "PluginContext",
+    "PluginError",
+    "Progress",
+    "Refused",
+    "RegisteredModel",
+    "Run",
+    "RunModel",
+    "Storage",
+    "StoredObject",
+    "Tracker",
+    "Verdict",
+    "check_key",
+    "hookimpl",
+]

@@ -1,0 +1,1 @@
+"""Claims jobs, launches them, watches them and finishes them."""

@@ -1,0 +1,1 @@
+"""Model workers: predictions in the environment that trained the model."""

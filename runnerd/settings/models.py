@@ -1,0 +1,152 @@
+"""The typed tables of ``runnerd.toml``. Each default stands in the root's ``runnerd.toml`` too."""
+
+import os
+from pathlib import Path
+from typing import Annotated, Any
+
+import platformdirs
+from pydantic import BaseModel, ConfigDict, Field, SecretStr
+
+Seconds = Annotated[float, Field(gt=0)]
+Bytes = Annotated[int, Field(gt=0)]
+Count = Annotated[int, Field(ge=1)]
+
+
+def _data_dir() -> Path:
+    return Path(platformdirs.user_data_dir("runnerd", appauthor=False))
+
+
+def _cores() -> int:
+    return os.cpu_count() or 1
+
+
+class Section(BaseModel):
+    """A table whose keys are all known."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class ServerSettings(Section):
+    """``[server]``: where the daemon listens and what it accepts."""
+
+    host: str = "127.0.0.1"
+    port: int = Field(8000, ge=0, le=65535)
+    public_url: str | None = None
+    allow_unauthenticated: bool = False
+    max_body_bytes: Bytes = 32 * 1024 * 1024
+    header_timeout: Seconds = 10
+    body_timeout: Seconds = 60
+    idle_timeout: Seconds = 75
+    max_connections: Count = 1000
+    shutdown_timeout: Seconds = 5
+
+
+class DatabaseSettings(Section):
+    """``[database]``: where jobs are kept."""
+
+    url: SecretStr | None = None
+
+
+class StorageSettings(Section):
+    """``[storage]``: which plugin keeps artifacts."""
+
+    plugin: str = "local"
+
+
+class TrackingSettings(Section):
+    """``[tracking]``: which plugin tracks runs, and how long a request waits for it."""
+
+    plugin: str = "mlflow"
+    wait_seconds: Seconds = 30
+
+
+class ExecutorSettings(Section):
+    """``[executor]``: which plugin runs attempts."""
+
+    plugin: str = "subprocess"
+
+
+class JobSettings(Section):
+    """``[jobs]``: limits of jobs and what their scripts see."""
+
+    max_running: Count = Field(default_factory=_cores)
+    grace_seconds: Seconds = 10
+    min_timeout: Count = 1
+    max_timeout: Count = 86_400
+    default_timeout: Count = 300
+    log_limit_bytes: Bytes = 1024**3
+    log_tail_bytes: Bytes = 64 * 1024
+    pass_environment: tuple[str, ...] = (
+        "PATH",
+        "HOME",
+        "LANG",
+        "LC_ALL",
+        "TZ",
+        "HTTP_PROXY",
+        "HTTPS_PROXY",
+        "NO_PROXY",
+        "http_proxy",
+        "https_proxy",
+        "no_proxy",
+    )
+
+
+class EnvironmentSettings(Section):
+    """``[environments]``: what a script's environment is made of and how long it is kept.
+
+    An empty ``base`` means the client that matches the tracking server.
+    """
+
+    base: tuple[str, ...] = ()
+    constraints: tuple[str, ...] = ("skops<0.15",)
+    python: str | None = None
+    index_url: SecretStr | None = None
+    extra_index_urls: tuple[SecretStr, ...] = ()
+    allow_urls: bool = False
+    resolve_timeout: Seconds = 300
+    build_timeout: Seconds = 900
+    max_bytes: Bytes = 20 * 1024**3
+    build_variables: tuple[str, ...] = (
+        "SSL_CERT_FILE",
+        "SSL_CERT_DIR",
+        "HTTP_PROXY",
+        "HTTPS_PROXY",
+        "NO_PROXY",
+        "http_proxy",
+        "https_proxy",
+        "no_proxy",
+    )
+
+
+class ServingSettings(Section):
+    """``[serving]``: model workers."""
+
+    max_workers: Count = 4
+    idle_seconds: Seconds = 900
+    load_timeout: Seconds = 300
+    predict_timeout: Seconds = 60
+    max_rows: Count = 100_000
+
+
+class LogSettings(Section):
+    """``[log]``: the daemon's own log, on standard error."""
+
+    level: str = Field("info", pattern="^(debug|info|warning|error)$")
+    format: str = Field("auto", pattern="^(auto|console|json)$")
+
+
+class Settings(Section):
+    """All of ``runnerd.toml``. ``plugins`` holds each plugin's table, checked by its plugin."""
+
+    data_dir: Path = Field(default_factory=_data_dir)
+    node: str = "local"
+    server: ServerSettings = ServerSettings()
+    database: DatabaseSettings = DatabaseSettings()
+    storage: StorageSettings = StorageSettings()
+    tracking: TrackingSettings = TrackingSettings()
+    executor: ExecutorSettings = ExecutorSettings()
+    jobs: JobSettings = Field(default_factory=JobSettings)
+    environments: EnvironmentSettings = EnvironmentSettings()
+    serving: ServingSettings = ServingSettings()
+    log: LogSettings = LogSettings()
+    plugins: dict[str, dict[str, Any]] = {}

@@ -1,0 +1,1 @@
+"""The published test kit for plugin authors."""
