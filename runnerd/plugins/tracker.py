@@ -1,4 +1,4 @@
-"""The contract of a tracking plugin: experiments, runs and the model registry behind the daemon."""
+"""The contract of a tracking plugin: experiments, runs and the model registry."""
 
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Mapping
