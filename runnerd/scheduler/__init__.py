@@ -1,1 +1,5 @@
-"""Claims jobs, launches them, watches them and finishes them."""
+"""Claim, launch, watch, finish, recover: knows executors by their contract only."""
+
+from runnerd.scheduler.health import HealthBoard, Sighting, keep_watch
+
+__all__ = ["HealthBoard", "Sighting", "keep_watch"]

@@ -1,0 +1,36 @@
+"""What the HTTP layer works with, built once by the daemon and handed in."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from aiohttp import web
+
+from runnerd.environments import Environments
+from runnerd.plugins import Executor, Storage, Tracker
+from runnerd.scheduler import HealthBoard
+from runnerd.serving import Serving
+from runnerd.settings import Settings
+from runnerd.store import Store
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """The daemon's parts. ``loopback`` tells that it listens where only this machine reaches it.
+
+    ``accepting`` is False once the daemon is stopping; ``origin`` is its public address.
+    """
+
+    settings: Settings
+    store: Store
+    storage: Storage
+    tracker: Tracker
+    executor: Executor
+    environments: Environments
+    serving: Serving
+    health: HealthBoard
+    origin: str
+    loopback: bool
+    accepting: Callable[[], bool]
+
+
+SERVICES = web.AppKey("services", Services)

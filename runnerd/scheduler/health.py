@@ -1,0 +1,79 @@
+"""What background probes last saw of the plugins, so that no request waits for a backend."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+import anyio
+import structlog
+
+from runnerd.plugins import Census, Condition, Health, PluginError, Tracker
+
+PROBE_SECONDS = 5.0
+_log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Sighting:
+    """One plugin's health, and when it was seen."""
+
+    health: Health
+    at: datetime
+
+
+@dataclass(slots=True)
+class HealthBoard:
+    """The newest sightings. ``census`` is the tracker's last count, None before the first."""
+
+    sightings: dict[str, Sighting] = field(default_factory=dict)
+    census: Census | None = None
+
+    def of(self, plugin: str) -> Health:
+        """Give what was last seen of ``storage``, ``tracking`` or ``executor``."""
+        seen = self.sightings.get(plugin)
+        return seen.health if seen else Health(Condition.STARTING, "not probed yet")
+
+
+async def keep_watch(
+    board: HealthBoard,
+    probes: Mapping[str, Callable[[], Awaitable[Health]]],
+    tracker: Tracker,
+    interval: float = PROBE_SECONDS,
+) -> None:
+    """Probe every plugin again and again, each in a task of its own; runs until cancelled."""
+    async with anyio.create_task_group() as group:
+        for name, probe in probes.items():
+            group.start_soon(_watch_one, board, name, probe, interval)
+        group.start_soon(_count, board, tracker, interval)
+
+
+async def _watch_one(
+    board: HealthBoard, name: str, probe: Callable[[], Awaitable[Health]], interval: float
+) -> None:
+    while True:
+        health = await _probe(name, probe, interval)
+        if health.condition is not board.of(name).condition:
+            _log.info("plugin health", plugin=name, condition=health.condition, why=health.detail)
+        board.sightings[name] = Sighting(health, datetime.now(UTC))
+        await anyio.sleep(interval if health.healthy else min(1.0, interval))
+
+
+async def _probe(name: str, probe: Callable[[], Awaitable[Health]], interval: float) -> Health:
+    try:
+        with anyio.fail_after(interval):
+            return await probe()
+    except TimeoutError:
+        return Health(Condition.UNHEALTHY, f"{name} did not answer within {interval:g} seconds")
+    except Exception as error:  # a plugin that breaks its contract must not end the watch
+        _log.exception("a health probe raised", plugin=name)
+        return Health(Condition.UNHEALTHY, f"the probe of {name} failed: {type(error).__name__}")
+
+
+async def _count(board: HealthBoard, tracker: Tracker, interval: float) -> None:
+    while True:
+        try:
+            with anyio.fail_after(interval):
+                board.census = await tracker.census()
+        except (PluginError, TimeoutError):
+            pass  # the last count stands; the probe beside this one reports the fault
+        await anyio.sleep(interval)

@@ -1,0 +1,1 @@
+"""Tests of runnerd; each folder mirrors a room of the package."""
