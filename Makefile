@@ -1,0 +1,46 @@
+# Everything that people and CI do with this repository. `make` alone lists it.
+.DEFAULT_GOAL := help
+.PHONY: help install demo test lint format bench lock wheel clean
+
+BIN := .venv/bin
+INSTALLED := .venv/installed
+SOURCES := runnerd tests migrations benchmarks examples scripts
+
+help: ## List what can be made
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+install: $(INSTALLED) ## Make .venv with everything in it, from requirements.lock (PYTHON=… chooses)
+
+$(INSTALLED): requirements.lock pyproject.toml scripts/install.sh
+	@sh scripts/install.sh
+	@touch $@
+
+demo: install ## Show the whole thing: a script is uploaded, trained, registered, served
+	@$(BIN)/python -m scripts.demo
+
+test: install ## Run every test (ARGS="tests/project -x" for some of them)
+	$(BIN)/python -m pytest $(ARGS)
+
+lint: install ## Check style, formatting, types and the import rules
+	$(BIN)/ruff check $(SOURCES)
+	$(BIN)/ruff format --check $(SOURCES)
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: install ## Format the code and mend what can be mended
+	$(BIN)/ruff check --fix $(SOURCES)
+	$(BIN)/ruff format $(SOURCES)
+
+bench: install ## Measure, and write the numbers to benchmarks/results/
+	$(BIN)/python -m benchmarks $(ARGS)
+
+lock: install ## Resolve the dependencies of pyproject.toml to requirements.lock again
+	$(BIN)/uv pip compile --universal --python-version 3.11 --group pyproject.toml:dev \
+	  pyproject.toml --no-header --no-emit-index-url --generate-hashes -o requirements.lock
+
+wheel: install ## Build the wheel into dist/
+	$(BIN)/uv build --wheel --no-build-isolation --python $(BIN)/python
+
+clean: ## Remove everything that make made
+	rm -rf .venv .cache .demo build dist benchmarks/results \
+	  .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
