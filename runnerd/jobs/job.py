@@ -34,7 +34,7 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """One try at a job, held by one daemon through a lease.
+    """One try at a job, on one node.
 
     ``handle`` is the executor's own: a version number and opaque text, None until launched.
     """
@@ -42,7 +42,6 @@ class Attempt:
     job_id: str
     number: int
     node: str
-    lease_token: str
     executor: str
     handle: "Handle | None" = None
     environment_key: str | None = None

@@ -1,1 +1,49 @@
-"""Tables, queries and the places where databases differ."""
+"""The store: tables, queries and the state changes of jobs."""
+
+from runnerd.store.changes import Changes
+from runnerd.store.errors import (
+    BadCursor,
+    IdempotencyConflict,
+    JobNotFound,
+    SchemaBehind,
+    SchemaTooNew,
+    StaleLease,
+    StoreAway,
+    StoreProblem,
+    TokenExists,
+    TokenNotFound,
+    UnsupportedDatabase,
+    WrongState,
+)
+from runnerd.store.leases import Claim
+from runnerd.store.makings import MadeModel, MadeRun, MadeVersion, Makings
+from runnerd.store.store import Store
+from runnerd.store.submissions import Page, Submission
+from runnerd.store.tokens import Identity, NewToken, TokenRecord
+
+__all__ = [
+    "BadCursor",
+    "Changes",
+    "Claim",
+    "IdempotencyConflict",
+    "Identity",
+    "JobNotFound",
+    "MadeModel",
+    "MadeRun",
+    "MadeVersion",
+    "Makings",
+    "NewToken",
+    "Page",
+    "SchemaBehind",
+    "SchemaTooNew",
+    "StaleLease",
+    "Store",
+    "StoreAway",
+    "StoreProblem",
+    "Submission",
+    "TokenExists",
+    "TokenNotFound",
+    "TokenRecord",
+    "UnsupportedDatabase",
+    "WrongState",
+]

@@ -1,0 +1,221 @@
+"""Jobs from the inside: claimed, held by a lease, moved on to their end."""
+
+import secrets
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import func, insert, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from runnerd.jobs import LIVE_STATES, Attempt, Handle, Job, JobState, Outcome
+from runnerd.store.base import StorePart, now
+from runnerd.store.credentials import digest_of, new_secret
+from runnerd.store.errors import StaleLease
+from runnerd.store.rows import attempt_of, job_of
+from runnerd.store.tables import attempts, jobs
+from runnerd.store.transitions import change_state, write_event
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A job that this daemon holds, with the attempt it makes at it and the lease's token."""
+
+    job: Job
+    attempt: Attempt
+    lease: str
+
+
+class Leases(StorePart):
+    """What the holder of a lease may write. Every verb raises ``StaleLease`` for a lost one."""
+
+    async def claim(self, node: str, executor: str, max_running: int) -> Claim | None:
+        """Take the oldest queued job, unless ``max_running`` jobs are live already."""
+        async with self._write() as connection:
+            live = select(func.count()).select_from(jobs).where(jobs.c.state.in_(LIVE_STATES))
+            if (await connection.execute(live)).scalar_one() >= max_running:
+                return None
+            oldest = select(jobs).where(jobs.c.state == "queued").order_by(jobs.c.seq).limit(1)
+            row = (await connection.execute(oldest)).one_or_none()
+            if row is None:
+                return None
+            lease = secrets.token_hex(16)
+            await connection.execute(
+                insert(attempts).values(
+                    job_id=row.id,
+                    number=row.attempt + 1,
+                    node=node,
+                    executor=executor,
+                    created_at=now(),
+                )
+            )
+            await change_state(
+                connection,
+                row.id,
+                JobState.QUEUED,
+                JobState.PREPARING,
+                lease=None,
+                kind="claimed",
+                data={"node": node, "executor": executor},
+                values={
+                    "lease_token": lease,
+                    "node": node,
+                    "attempt": row.attempt + 1,
+                    "started_at": row.started_at or now(),
+                },
+            )
+            return await _claim_of(connection, row.id, lease)
+
+    async def take_over(self, node: str) -> list[Claim]:
+        """Renew the lease of every live job of this node, oldest first: its daemon died."""
+        claims = []
+        async with self._write() as connection:
+            live = (
+                select(jobs.c.id)
+                .where(jobs.c.state.in_(LIVE_STATES), jobs.c.node == node)
+                .order_by(jobs.c.seq)
+            )
+            for job_id in (await connection.execute(live)).scalars().all():
+                lease = secrets.token_hex(16)
+                await connection.execute(
+                    update(jobs).where(jobs.c.id == job_id).values(lease_token=lease)
+                )
+                claims.append(await _claim_of(connection, job_id, lease))
+        return claims
+
+    async def get_claim(self, claim: Claim) -> Claim:
+        """Read a held job anew."""
+        async with self._read() as connection:
+            return await _claim_of(connection, claim.job.id, claim.lease)
+
+    async def note_launch(self, claim: Claim, handle: Handle, environment_key: str) -> str:
+        """Store where the attempt will be found, before it is launched; gives its new secret.
+
+        The secret is the job's own token; an earlier one of the same attempt is dead from now on.
+        """
+        secret = new_secret("rnj")
+        async with self._write() as connection:
+            await _hold(connection, claim)
+            await connection.execute(
+                update(jobs)
+                .where(jobs.c.id == claim.job.id)
+                .values(environment_key=environment_key)
+            )
+            await _update_attempt(
+                connection,
+                claim,
+                handle_version=handle.version,
+                handle_state=handle.state,
+                environment_key=environment_key,
+                secret_digest=digest_of(secret),
+            )
+            await write_event(
+                connection, claim.job.id, "environment_resolved", data={"key": environment_key}
+            )
+        return secret
+
+    async def mark_running(self, claim: Claim, started_at: float) -> None:
+        """The script has started, at ``started_at`` seconds since the epoch."""
+        moment = datetime.fromtimestamp(started_at, UTC)
+        async with self._write() as connection:
+            await change_state(
+                connection,
+                claim.job.id,
+                JobState.PREPARING,
+                JobState.RUNNING,
+                lease=claim.lease,
+                kind="started",
+            )
+            await _update_attempt(connection, claim, script_started_at=moment)
+
+    async def mark_finishing(self, claim: Claim, state: JobState, outcome: Outcome) -> None:
+        """The attempt has ended; ``state`` is where the job stood."""
+        ended = now() if outcome.ended_at is None else datetime.fromtimestamp(outcome.ended_at, UTC)
+        async with self._write() as connection:
+            await change_state(
+                connection,
+                claim.job.id,
+                state,
+                JobState.FINISHING,
+                lease=claim.lease,
+                kind="ended",
+                reason=outcome.detail,
+                data={
+                    "cause": outcome.cause,
+                    "exit_code": outcome.exit_code,
+                    "signal": outcome.signal,
+                    "script_started_at": outcome.script_started_at,
+                    "ended_at": outcome.ended_at,
+                },
+            )
+            await _update_attempt(connection, claim, ended_at=ended)
+
+    async def finish(
+        self,
+        claim: Claim,
+        old: JobState,
+        new: JobState,
+        *,
+        error: str | None = None,
+        run_id: str | None = None,
+        model_version: str | None = None,
+        warnings: Sequence[str] = (),
+    ) -> None:
+        """Store the result and let go of the lease, in one transaction."""
+        async with self._write() as connection:
+            await change_state(
+                connection,
+                claim.job.id,
+                old,
+                new,
+                lease=claim.lease,
+                kind=new.value,
+                reason=error or "",
+                values={
+                    "lease_token": None,
+                    "completed_at": now(),
+                    "error": error,
+                    "run_id": run_id,
+                    "model_version": model_version,
+                    "warnings": list(warnings),
+                },
+            )
+
+    async def note_event(
+        self, claim: Claim, kind: str, reason: str = "", data: Mapping[str, Any] | None = None
+    ) -> None:
+        """Add a line to the history of a held job."""
+        async with self._write() as connection:
+            await _hold(connection, claim)
+            await write_event(connection, claim.job.id, kind, reason=reason, data=data)
+
+
+async def _hold(connection: AsyncConnection, claim: Claim) -> None:
+    held = select(jobs.c.seq).where(jobs.c.id == claim.job.id, jobs.c.lease_token == claim.lease)
+    if (await connection.execute(held)).one_or_none() is None:
+        raise StaleLease(f"job {claim.job.id} is held by another lease")
+
+
+async def _update_attempt(connection: AsyncConnection, claim: Claim, **values: object) -> None:
+    await connection.execute(
+        update(attempts)
+        .where(attempts.c.job_id == claim.job.id, attempts.c.number == claim.attempt.number)
+        .values(**values)
+    )
+
+
+async def _claim_of(connection: AsyncConnection, job_id: str, lease: str) -> Claim:
+    row = (
+        await connection.execute(
+            select(jobs).where(jobs.c.id == job_id, jobs.c.lease_token == lease)
+        )
+    ).one_or_none()
+    if row is None:
+        raise StaleLease(f"job {job_id} is held by another lease")
+    attempt = (
+        await connection.execute(
+            select(attempts).where(attempts.c.job_id == job_id, attempts.c.number == row.attempt)
+        )
+    ).one()
+    return Claim(job_of(row), attempt_of(attempt), lease)

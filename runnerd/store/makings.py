@@ -1,0 +1,90 @@
+"""What a job made in the tracker: its runs, models and model versions."""
+
+from dataclasses import dataclass
+
+from sqlalchemy import select
+from sqlalchemy.dialects.sqlite import insert
+from sqlalchemy.sql.schema import Table
+
+from runnerd.store.base import StorePart
+from runnerd.store.tables import made_models, made_runs, made_versions
+
+
+@dataclass(frozen=True, slots=True)
+class MadeRun:
+    """A run; ``parent_id`` is set for nested ones."""
+
+    run_id: str
+    parent_id: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class MadeModel:
+    """A logged model."""
+
+    model_id: str
+    run_id: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class MadeVersion:
+    """A version of a registered model."""
+
+    name: str
+    version: str
+
+
+@dataclass(frozen=True, slots=True)
+class Makings:
+    """Everything a job made, in the order of making."""
+
+    runs: tuple[MadeRun, ...]
+    models: tuple[MadeModel, ...]
+    versions: tuple[MadeVersion, ...]
+
+
+class MakingsPart(StorePart):
+    """Notes of what passes by. Noting a thing again changes nothing."""
+
+    async def note_run(self, job_id: str, run_id: str, *, parent_id: str | None = None) -> None:
+        await self._note(made_runs, job_id=job_id, run_id=run_id, parent_id=parent_id)
+
+    async def note_model(self, job_id: str, model_id: str, run_id: str | None) -> None:
+        await self._note(made_models, job_id=job_id, model_id=model_id, run_id=run_id)
+
+    async def note_version(self, job_id: str, name: str, version: str) -> None:
+        await self._note(made_versions, job_id=job_id, name=name, version=version)
+
+    async def makings(self, job_id: str) -> Makings:
+        """List what a job made so far."""
+        async with self._read() as connection:
+            found = [
+                (
+                    await connection.execute(
+                        select(table).where(table.c.job_id == job_id).order_by(table.c.seq)
+                    )
+                ).all()
+                for table in (made_runs, made_models, made_versions)
+            ]
+        runs, models, versions = found
+        return Makings(
+            tuple(MadeRun(row.run_id, row.parent_id) for row in runs),
+            tuple(MadeModel(row.model_id, row.run_id) for row in models),
+            tuple(MadeVersion(row.name, row.version) for row in versions),
+        )
+
+    async def job_of_run(self, run_id: str) -> str | None:
+        """Tell which job made a run, None if none did."""
+        query = select(made_runs.c.job_id).where(made_runs.c.run_id == run_id)
+        async with self._read() as connection:
+            return (await connection.execute(query)).scalar_one_or_none()
+
+    async def job_of_model(self, model_id: str) -> str | None:
+        """Tell which job logged a model, None if none did."""
+        query = select(made_models.c.job_id).where(made_models.c.model_id == model_id)
+        async with self._read() as connection:
+            return (await connection.execute(query)).scalar_one_or_none()
+
+    async def _note(self, table: Table, **values: str | None) -> None:
+        async with self._write() as connection:
+            await connection.execute(insert(table).values(**values).on_conflict_do_nothing())

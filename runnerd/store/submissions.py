@@ -1,0 +1,217 @@
+"""Jobs as clients see them: submitted, looked up, listed, asked to stop."""
+
+import base64
+import binascii
+import hashlib
+import json
+import uuid
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from sqlalchemy import func, insert, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy.sql import Select
+
+from runnerd.jobs import TERMINAL_STATES, Attempt, Event, Job, JobSpecification, JobState
+from runnerd.store.base import StorePart, now
+from runnerd.store.errors import BadCursor, IdempotencyConflict, JobNotFound, WrongState
+from runnerd.store.rows import attempt_of, event_of, job_of
+from runnerd.store.tables import attempts, events, job_tags, jobs
+from runnerd.store.transitions import change_state, write_event
+
+Item = TypeVar("Item")
+
+
+@dataclass(frozen=True, slots=True)
+class Page(Generic[Item]):
+    """One page of a list; ``next_cursor`` is None on the last."""
+
+    items: list[Item]
+    next_cursor: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Submission:
+    """``created`` is False where the idempotency key had made ``job`` before."""
+
+    job: Job
+    created: bool
+
+
+class Submissions(StorePart):
+    """Jobs from the outside."""
+
+    async def submit(
+        self, specification: JobSpecification, *, idempotency_key: str | None = None
+    ) -> Submission:
+        """Store a job durably. Raises ``IdempotencyConflict`` and ``StoreAway``."""
+        content = specification.model_dump(mode="json")
+        digest = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+        async with self._write() as connection:
+            if idempotency_key is not None:
+                earlier = await _earlier(connection, idempotency_key, digest)
+                if earlier is not None:
+                    return Submission(earlier, created=False)
+            job_id = uuid.uuid4().hex
+            stored = await connection.execute(
+                insert(jobs)
+                .returning(jobs.c.seq)
+                .values(
+                    id=job_id,
+                    specification=content,
+                    specification_digest=digest,
+                    idempotency_key=idempotency_key,
+                    experiment_name=specification.experiment_name,
+                    model_name=specification.model_name,
+                    state=JobState.QUEUED,
+                    attempt=0,
+                    warnings=[],
+                    created_at=now(),
+                )
+            )
+            await _store_tags(connection, stored.scalar_one(), specification.tags)
+            await write_event(connection, job_id, "submitted")
+            return Submission(await _get(connection, job_id), created=True)
+
+    async def get_job(self, job_id: str) -> Job:
+        """Look one job up. Raises ``JobNotFound``."""
+        async with self._read() as connection:
+            return await _get(connection, job_id)
+
+    async def list_jobs(
+        self,
+        *,
+        states: Collection[JobState] | None = None,
+        experiment_name: str | None = None,
+        model_name: str | None = None,
+        tag: tuple[str, str | None] | None = None,
+        limit: int = 100,
+        cursor: str | None = None,
+    ) -> Page[Job]:
+        """List jobs, newest first; a tag without a value asks for its key only.
+
+        Raises ``BadCursor``.
+        """
+        query = select(jobs).order_by(jobs.c.seq.desc()).limit(limit + 1)
+        if states is not None:
+            query = query.where(jobs.c.state.in_(list(states)))
+        if experiment_name is not None:
+            query = query.where(jobs.c.experiment_name == experiment_name)
+        if model_name is not None:
+            query = query.where(jobs.c.model_name == model_name)
+        if tag is not None:
+            query = _with_tag(query, *tag)
+        if cursor is not None:
+            query = query.where(jobs.c.seq < _read_cursor(cursor))
+        async with self._read() as connection:
+            rows = (await connection.execute(query)).all()
+        more = len(rows) > limit
+        return Page(
+            [job_of(row) for row in rows[:limit]],
+            _make_cursor(rows[limit - 1].seq) if more else None,
+        )
+
+    async def request_cancel(self, job_id: str) -> Job:
+        """Ask for a job's end; a queued one ends at once. Idempotent.
+
+        Raises ``WrongState`` once the job has ended otherwise, and ``JobNotFound``.
+        """
+        async with self._write() as connection:
+            job = await _get(connection, job_id)
+            if job.state is JobState.QUEUED:
+                await change_state(
+                    connection,
+                    job_id,
+                    JobState.QUEUED,
+                    JobState.CANCELLED,
+                    lease=None,
+                    kind="cancelled",
+                    reason="cancelled before it started",
+                    values={"cancel_requested_at": now(), "completed_at": now()},
+                )
+            elif job.state is JobState.FINISHING or job.state in TERMINAL_STATES:
+                if job.cancel_requested_at is None:
+                    raise WrongState(
+                        f"the job can't be cancelled any more: it is {job.state}; "
+                        "GET it for its result"
+                    )
+            elif job.cancel_requested_at is None:
+                await connection.execute(
+                    update(jobs).where(jobs.c.id == job_id).values(cancel_requested_at=now())
+                )
+                await write_event(connection, job_id, "cancel_requested")
+            return await _get(connection, job_id)
+
+    async def attempts(self, job_id: str) -> list[Attempt]:
+        """List a job's attempts, oldest first."""
+        query = select(attempts).where(attempts.c.job_id == job_id).order_by(attempts.c.number)
+        async with self._read() as connection:
+            return [attempt_of(row) for row in await connection.execute(query)]
+
+    async def events(self, job_id: str, *, after: int = 0, limit: int = 1000) -> list[Event]:
+        """List a job's events with ids beyond ``after``, oldest first."""
+        query = (
+            select(events)
+            .where(events.c.job_id == job_id, events.c.id > after)
+            .order_by(events.c.id)
+            .limit(limit)
+        )
+        async with self._read() as connection:
+            return [event_of(row) for row in await connection.execute(query)]
+
+    async def count_by_state(self) -> dict[JobState, int]:
+        """Count the jobs in every state."""
+        query = select(jobs.c.state, func.count()).group_by(jobs.c.state)
+        counts = dict.fromkeys(JobState, 0)
+        async with self._read() as connection:
+            for state, count in await connection.execute(query):
+                counts[JobState(state)] = count
+        return counts
+
+
+async def _get(connection: AsyncConnection, job_id: str) -> Job:
+    row = (await connection.execute(select(jobs).where(jobs.c.id == job_id))).one_or_none()
+    if row is None:
+        raise JobNotFound(f"no job has the id {job_id!r}: GET /mlops/training/jobs lists them")
+    return job_of(row)
+
+
+async def _earlier(connection: AsyncConnection, idempotency_key: str, digest: str) -> Job | None:
+    query = select(jobs).where(jobs.c.idempotency_key == idempotency_key)
+    row = (await connection.execute(query)).one_or_none()
+    if row is None:
+        return None
+    if row.specification_digest != digest:
+        raise IdempotencyConflict(
+            "this Idempotency-Key was sent with another request before: use a new key for a new job"
+        )
+    return job_of(row)
+
+
+async def _store_tags(connection: AsyncConnection, seq: int, tags: dict[str, str]) -> None:
+    if tags:
+        rows = [{"job_seq": seq, "key": key, "value": value} for key, value in tags.items()]
+        await connection.execute(insert(job_tags), rows)
+
+
+def _with_tag(query: Select[tuple[object]], key: str, value: str | None) -> Select[tuple[object]]:
+    tagged = select(job_tags.c.job_seq).where(job_tags.c.key == key)
+    if value is not None:
+        tagged = tagged.where(job_tags.c.value == value)
+    return query.where(jobs.c.seq.in_(tagged))
+
+
+def _make_cursor(seq: int) -> str:
+    return base64.urlsafe_b64encode(f"job:{seq}".encode()).decode().rstrip("=")
+
+
+def _read_cursor(cursor: str) -> int:
+    try:
+        padded = cursor.encode() + b"=" * (-len(cursor) % 4)
+        return int(base64.urlsafe_b64decode(padded).decode().removeprefix("job:"))
+    except (ValueError, binascii.Error) as error:
+        raise BadCursor(
+            "the cursor was not made by this list: send the next_cursor of an earlier answer, "
+            "or leave it out to start over"
+        ) from error

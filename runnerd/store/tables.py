@@ -1,0 +1,169 @@
+"""The tables. Migrations make them; these definitions are what the queries are written with."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Column,
+    DateTime,
+    Dialect,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    Text,
+    text,
+)
+from sqlalchemy.types import TypeDecorator
+
+
+class UtcDateTime(TypeDecorator[datetime]):
+    """Timezone-aware UTC datetimes, also where the database keeps no zone."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        return value.astimezone(UTC) if value is not None else None
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:
+        if value is None:
+            return None
+        stored: datetime = value
+        return stored.replace(tzinfo=UTC) if stored.tzinfo is None else stored.astimezone(UTC)
+
+
+metadata = MetaData()
+# SQLite counts up by itself only in a column declared INTEGER.
+Serial = BigInteger().with_variant(Integer, "sqlite")
+
+jobs = Table(
+    "jobs",
+    metadata,
+    Column("seq", Serial, primary_key=True, autoincrement=True),
+    Column("id", String(32), nullable=False, unique=True),
+    Column("specification", JSON, nullable=False),
+    Column("specification_digest", String(64), nullable=False),
+    Column("idempotency_key", String(255), unique=True),
+    Column("experiment_name", Text, nullable=False),
+    Column("model_name", Text, nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("lease_token", String(32)),
+    Column("node", String(255)),
+    Column("attempt", Integer, nullable=False, server_default=text("0")),
+    Column("environment_key", String(64)),
+    Column("run_id", String(64)),
+    Column("model_version", String(32)),
+    Column("error", Text),
+    Column("warnings", JSON, nullable=False),
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("started_at", UtcDateTime),
+    Column("completed_at", UtcDateTime),
+    Column("cancel_requested_at", UtcDateTime),
+    Index("jobs_queued", "seq", sqlite_where=text("state = 'queued'")),
+    Index(
+        "jobs_live",
+        "state",
+        sqlite_where=text("state IN ('preparing', 'running', 'finishing')"),
+    ),
+    Index("jobs_state", "state", "seq"),
+    Index("jobs_experiment", "experiment_name", "seq"),
+    Index("jobs_model", "model_name", "seq"),
+    sqlite_autoincrement=True,
+)
+
+job_tags = Table(
+    "job_tags",
+    metadata,
+    Column("job_seq", Serial, ForeignKey("jobs.seq"), primary_key=True),
+    Column("key", String(250), primary_key=True),
+    Column("value", Text, nullable=False),
+    Index("job_tags_key", "key", "job_seq"),
+)
+
+attempts = Table(
+    "attempts",
+    metadata,
+    Column("job_id", String(32), ForeignKey("jobs.id"), primary_key=True),
+    Column("number", Integer, primary_key=True),
+    Column("node", String(255), nullable=False),
+    Column("executor", String(64), nullable=False),
+    Column("handle_version", Integer),
+    Column("handle_state", Text),
+    Column("environment_key", String(64)),
+    Column("secret_digest", String(64), unique=True),
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("script_started_at", UtcDateTime),
+    Column("ended_at", UtcDateTime),
+)
+
+events = Table(
+    "events",
+    metadata,
+    Column("id", Serial, primary_key=True, autoincrement=True),
+    Column("job_id", String(32), ForeignKey("jobs.id"), nullable=False),
+    Column("attempt", Integer, nullable=False),
+    Column("at", UtcDateTime, nullable=False),
+    Column("kind", String(32), nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("data", JSON, nullable=False),
+    Index("events_job", "job_id", "id"),
+    sqlite_autoincrement=True,
+)
+
+made_runs = Table(
+    "made_runs",
+    metadata,
+    Column("seq", Serial, primary_key=True, autoincrement=True),
+    Column("job_id", String(32), ForeignKey("jobs.id"), nullable=False, index=True),
+    Column("run_id", String(64), nullable=False, unique=True),
+    Column("parent_id", String(64)),
+)
+
+made_models = Table(
+    "made_models",
+    metadata,
+    Column("seq", Serial, primary_key=True, autoincrement=True),
+    Column("job_id", String(32), ForeignKey("jobs.id"), nullable=False, index=True),
+    Column("model_id", String(64), nullable=False, unique=True),
+    Column("run_id", String(64)),
+)
+
+made_versions = Table(
+    "made_versions",
+    metadata,
+    Column("seq", Serial, primary_key=True, autoincrement=True),
+    Column("job_id", String(32), ForeignKey("jobs.id"), nullable=False, index=True),
+    Column("name", String(256), nullable=False),
+    Column("version", String(32), nullable=False),
+    Index("made_versions_version", "name", "version", unique=True),
+)
+
+tokens = Table(
+    "tokens",
+    metadata,
+    Column("id", Serial, primary_key=True, autoincrement=True),
+    Column("name", String(255), nullable=False),
+    Column("secret_digest", String(64), nullable=False, unique=True),
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("revoked_at", UtcDateTime),
+    Column("last_used_at", UtcDateTime),
+    Index("tokens_live_name", "name", unique=True, sqlite_where=text("revoked_at IS NULL")),
+)
+
+__all__ = [
+    "attempts",
+    "events",
+    "job_tags",
+    "jobs",
+    "made_models",
+    "made_runs",
+    "made_versions",
+    "metadata",
+    "tokens",
+]

@@ -1,0 +1,67 @@
+"""The one place where a job's state changes."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from sqlalchemy import insert, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from runnerd.jobs import JobState, may_change
+from runnerd.store.base import now
+from runnerd.store.errors import StaleLease, WrongState
+from runnerd.store.tables import events, jobs
+
+
+async def change_state(
+    connection: AsyncConnection,
+    job_id: str,
+    old: JobState,
+    new: JobState,
+    *,
+    lease: str | None,
+    kind: str,
+    reason: str = "",
+    data: Mapping[str, Any] | None = None,
+    values: Mapping[str, Any] | None = None,
+) -> None:
+    """Compare and set: from ``old`` to ``new`` for the holder of ``lease``, with its event.
+
+    ``values`` are further columns of the job that change with it. Raises ``WrongState`` for an
+    arrow that the state machine does not have, and ``StaleLease`` where the row is no longer as
+    the caller believes.
+    """
+    if not may_change(old, new):
+        raise WrongState(f"a job that is {old} can't become {new}")
+    changed = await connection.execute(
+        update(jobs)
+        .where(jobs.c.id == job_id, jobs.c.state == old, jobs.c.lease_token.is_(lease))
+        .values(state=new, **(values or {}))
+    )
+    if changed.rowcount != 1:
+        raise StaleLease(f"job {job_id} is no longer {old} under this lease")
+    await write_event(connection, job_id, kind, reason=reason, data=data)
+
+
+async def write_event(
+    connection: AsyncConnection,
+    job_id: str,
+    kind: str,
+    *,
+    reason: str = "",
+    data: Mapping[str, Any] | None = None,
+) -> None:
+    """Add a line to a job's history, with the state and attempt that the job has now."""
+    row = (
+        await connection.execute(select(jobs.c.state, jobs.c.attempt).where(jobs.c.id == job_id))
+    ).one()
+    await connection.execute(
+        insert(events).values(
+            job_id=job_id,
+            attempt=row.attempt,
+            at=now(),
+            kind=kind,
+            state=row.state,
+            reason=reason,
+            data=dict(data or {}),
+        )
+    )
