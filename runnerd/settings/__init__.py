@@ -1,5 +1,6 @@
 """Settings: the typed tables of ``runnerd.toml`` and where each value comes from."""
 
+from runnerd.settings.load import Loaded, load
 from runnerd.settings.models import (
     DatabaseSettings,
     EnvironmentSettings,
@@ -12,16 +13,23 @@ from runnerd.settings.models import (
     StorageSettings,
     TrackingSettings,
 )
+from runnerd.settings.problems import SettingsInvalid
+from runnerd.settings.view import Row, in_force
 
 __all__ = [
     "DatabaseSettings",
     "EnvironmentSettings",
     "ExecutorSettings",
     "JobSettings",
+    "Loaded",
     "LogSettings",
+    "Row",
     "ServerSettings",
     "ServingSettings",
     "Settings",
+    "SettingsInvalid",
     "StorageSettings",
     "TrackingSettings",
+    "in_force",
+    "load",
 ]

@@ -1,15 +1,23 @@
 """The typed tables of ``runnerd.toml``. Each default stands in the root's ``runnerd.toml`` too."""
 
 import os
+import re
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal, Self
 
 import platformdirs
-from pydantic import BaseModel, ConfigDict, Field, SecretStr
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, model_validator
 
-Seconds = Annotated[float, Field(gt=0)]
+
+def _absolute(path: Path) -> Path:
+    return path.expanduser().absolute()
+
+
+Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Bytes = Annotated[int, Field(gt=0)]
 Count = Annotated[int, Field(ge=1)]
+Name = Annotated[str, Field(min_length=1)]
+Folder = Annotated[Path, AfterValidator(_absolute)]
 
 
 def _data_dir() -> Path:
@@ -29,7 +37,7 @@ class Section(BaseModel):
 class ServerSettings(Section):
     """``[server]``: where the daemon listens and what it accepts."""
 
-    host: str = "127.0.0.1"
+    host: Name = "127.0.0.1"
     port: int = Field(8000, ge=0, le=65535)
     public_url: str | None = None
     allow_unauthenticated: bool = False
@@ -50,20 +58,20 @@ class DatabaseSettings(Section):
 class StorageSettings(Section):
     """``[storage]``: which plugin keeps artifacts."""
 
-    plugin: str = "local"
+    plugin: Name = "local"
 
 
 class TrackingSettings(Section):
     """``[tracking]``: which plugin tracks runs, and how long a request waits for it."""
 
-    plugin: str = "mlflow"
+    plugin: Name = "mlflow"
     wait_seconds: Seconds = 30
 
 
 class ExecutorSettings(Section):
     """``[executor]``: which plugin runs attempts."""
 
-    plugin: str = "subprocess"
+    plugin: Name = "subprocess"
 
 
 class JobSettings(Section):
@@ -89,6 +97,15 @@ class JobSettings(Section):
         "https_proxy",
         "no_proxy",
     )
+
+    @model_validator(mode="after")
+    def _check_order(self) -> Self:
+        if not self.min_timeout <= self.default_timeout <= self.max_timeout:
+            raise ValueError(
+                f"default_timeout ({self.default_timeout}) must lie between "
+                f"min_timeout ({self.min_timeout}) and max_timeout ({self.max_timeout})"
+            )
+        return self
 
 
 class EnvironmentSettings(Section):
@@ -131,15 +148,15 @@ class ServingSettings(Section):
 class LogSettings(Section):
     """``[log]``: the daemon's own log, on standard error."""
 
-    level: str = Field("info", pattern="^(debug|info|warning|error)$")
-    format: str = Field("auto", pattern="^(auto|console|json)$")
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    format: Literal["auto", "console", "json"] = "auto"
 
 
 class Settings(Section):
     """All of ``runnerd.toml``. ``plugins`` holds each plugin's table, checked by its plugin."""
 
-    data_dir: Path = Field(default_factory=_data_dir)
-    node: str = "local"
+    data_dir: Folder = Field(default_factory=_data_dir)
+    node: Name = "local"
     server: ServerSettings = ServerSettings()
     database: DatabaseSettings = DatabaseSettings()
     storage: StorageSettings = StorageSettings()
@@ -150,3 +167,10 @@ class Settings(Section):
     serving: ServingSettings = ServingSettings()
     log: LogSettings = LogSettings()
     plugins: dict[str, dict[str, Any]] = {}
+
+    def database_url(self) -> str:
+        """Give the database's URL with its password, for SQLAlchemy's asynchronous drivers."""
+        if self.database.url is None:
+            return f"sqlite+aiosqlite:///{self.data_dir / 'runnerd.db'}"
+        url = self.database.url.get_secret_value()
+        return re.sub(r"^(postgres|postgresql)://", "postgresql+asyncpg://", url)

@@ -1,0 +1,58 @@
+"""The keys that exist, as paths into the tables, and the variables that set them."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+
+from runnerd.settings.models import Settings
+
+PREFIX = "RUNNERD_"
+PLUGINS = "plugins"
+
+KeyPath = tuple[str, ...]
+PluginModels = Mapping[str, type[BaseModel]]
+
+
+@dataclass(frozen=True, slots=True)
+class KnownKeys:
+    """Every key with its field, and every section.
+
+    ``plugins_known`` tells whether the plugins' tables are among them; where they are not, any
+    table of a plugin is taken as it is.
+    """
+
+    fields: Mapping[KeyPath, FieldInfo]
+    sections: frozenset[KeyPath]
+    plugins_known: bool
+
+    def dotted(self) -> list[str]:
+        return [".".join(path) for path in self.fields]
+
+    def variables(self) -> dict[str, KeyPath]:
+        """Give the key that each variable sets, in both spellings."""
+        return {
+            PREFIX + joint.join(path).upper(): path for path in self.fields for joint in ("_", "__")
+        }
+
+
+def known_keys(plugins: PluginModels | None) -> KnownKeys:
+    """Collect the keys of the settings and, where they are given, of the plugins' models."""
+    fields = dict(_fields(Settings))
+    for name, model in (plugins or {}).items():
+        fields.update(((PLUGINS, name, *path), field) for path, field in _fields(model))
+    sections = {path[:-1] for path in fields if len(path) > 1}
+    sections |= {(PLUGINS,), *((PLUGINS, name) for name in plugins or {})}
+    return KnownKeys(fields, frozenset(sections), plugins is not None)
+
+
+def _fields(model: type[BaseModel]) -> Iterator[tuple[KeyPath, FieldInfo]]:
+    for name, field in model.model_fields.items():
+        if model is Settings and name == PLUGINS:
+            continue
+        inner = field.annotation
+        if isinstance(inner, type) and issubclass(inner, BaseModel):
+            yield from (((name, *path), leaf) for path, leaf in _fields(inner))
+        else:
+            yield (name,), field
