@@ -1,0 +1,35 @@
+"""The ``local`` storage plugin: objects are files below one folder."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict
+
+from runnerd.plugins.hookspecs import PluginContext, hookimpl
+from runnerd.plugins.local.storage import LocalStorage
+
+NAME = "local"
+
+__all__ = ["LocalSettings", "LocalStorage", "runnerd_settings", "runnerd_storage"]
+
+
+class LocalSettings(BaseModel):
+    """``[plugins.local]``: ``root`` is the folder of the objects, by default the plugin's own."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    root: Path | None = None
+
+
+@hookimpl
+def runnerd_settings() -> Mapping[str, type[BaseModel]]:
+    """Give the model of ``[plugins.local]``."""
+    return {NAME: LocalSettings}
+
+
+@hookimpl
+def runnerd_storage(
+    name: str, settings: LocalSettings, context: PluginContext
+) -> LocalStorage | None:
+    """Build the storage ``local``."""
+    return LocalStorage(settings.root or context.data_dir) if name == NAME else None
