@@ -1,5 +1,6 @@
 """What a job is: specification, states, outcome and the diagnosis of failures. No I/O here."""
 
+from runnerd.jobs.diagnosis import diagnose, script_fault
 from runnerd.jobs.environment import EnvironmentPlan
 from runnerd.jobs.job import Attempt, Event, Handle, Job
 from runnerd.jobs.outcome import Cause, Outcome
@@ -27,7 +28,9 @@ __all__ = [
     "JobState",
     "JobStatus",
     "Outcome",
+    "diagnose",
     "may_change",
+    "script_fault",
     "states_of",
     "status_of",
 ]

@@ -1,5 +1,8 @@
 """Claim, launch, watch, finish, recover: knows executors by their contract only."""
 
+from runnerd.scheduler.finish import version_tags
 from runnerd.scheduler.health import HealthBoard, Sighting, keep_watch
+from runnerd.scheduler.scheduler import Scheduler
+from runnerd.scheduler.terms import Terms
 
-__all__ = ["HealthBoard", "Sighting", "keep_watch"]
+__all__ = ["HealthBoard", "Scheduler", "Sighting", "Terms", "keep_watch", "version_tags"]

@@ -84,6 +84,15 @@ class Leases(StorePart):
                 claims.append(await _claim_of(connection, job_id, lease))
         return claims
 
+    async def cancels_requested(self) -> list[str]:
+        """List the live jobs whose end somebody asked for."""
+        query = select(jobs.c.id).where(
+            jobs.c.state.in_((JobState.PREPARING, JobState.RUNNING)),
+            jobs.c.cancel_requested_at.is_not(None),
+        )
+        async with self._read() as connection:
+            return list((await connection.execute(query)).scalars())
+
     async def get_claim(self, claim: Claim) -> Claim:
         """Read a held job anew."""
         async with self._read() as connection:

@@ -1,0 +1,264 @@
+"""One attempt at a job, carried from where it stands to its end.
+
+Every step begins from what the store says, so that a step that was interrupted, by the daemon's
+death or by a backend that went away, is simply taken again.
+"""
+
+import anyio
+import structlog
+
+from runnerd.environments import Environments, IndexAway, Unresolvable
+from runnerd.jobs import (
+    Cause,
+    EnvironmentPlan,
+    Handle,
+    JobState,
+    Outcome,
+    diagnose,
+    script_fault,
+)
+from runnerd.plugins import (
+    BackendAway,
+    Executor,
+    FailJob,
+    LaunchRequest,
+    Progress,
+    Tracker,
+    Verdict,
+)
+from runnerd.scheduler.beside import beside
+from runnerd.scheduler.finish import Result, close_runs, collect
+from runnerd.scheduler.terms import Terms
+from runnerd.scheduler.variables import script_variables
+from runnerd.store import Claim, Store
+
+RESOLVE_TRIES = 3
+RETRY_SECONDS = 2.0
+_log = structlog.get_logger(__name__)
+
+
+class AttemptCarrier:
+    """Carries one claim. ``cancel`` may be called at any moment, also more than once."""
+
+    def __init__(
+        self,
+        *,
+        store: Store,
+        executor: Executor,
+        tracker: Tracker,
+        environments: Environments,
+        terms: Terms,
+        claim: Claim,
+    ) -> None:
+        self._store = store
+        self._executor = executor
+        self._tracker = tracker
+        self._environments = environments
+        self._terms = terms
+        self._claim = claim
+        self._cancelled = anyio.Event()
+        self._state = claim.job.state
+
+    def cancel(self) -> None:
+        """Ask for the attempt's end."""
+        self._cancelled.set()
+
+    async def carry(self) -> None:
+        """Take the attempt to its end.
+
+        Raises ``StoreAway`` and ``BackendAway`` (call again), and ``StaleLease``.
+        """
+        self._claim = await self._store.get_claim(self._claim)
+        self._state = self._claim.job.state
+        if self._state is JobState.FINISHING:
+            await self._finish(await self._recorded_outcome())
+            return
+        handle = await self._adopted() or await self._launched()
+        if handle is not None:
+            outcome = await self._watch(handle)
+            await self._store.mark_finishing(self._claim, self._state, outcome)
+            self._state = JobState.FINISHING
+            await self._finish(outcome)
+
+    async def give_up(self, reason: str) -> None:
+        """Stop whatever runs and fail the job: runnerd itself can't carry it."""
+        claim = await self._store.get_claim(self._claim)
+        if claim.attempt.handle is not None:
+            await self._executor.stop(claim.attempt.handle, Cause.LAUNCH_FAILED)
+        await self._store.finish(claim, claim.job.state, JobState.FAILED, error=reason)
+
+    async def _adopted(self) -> Handle | None:
+        """Find what an earlier daemon launched; None where the script never ran."""
+        handle = self._claim.attempt.handle
+        if handle is None:
+            return None
+        verdict = await self._executor.adopt(handle)
+        _log.info("adopted an attempt", job=self._claim.job.id, verdict=verdict.value)
+        never_ran = verdict is Verdict.NEVER_RAN and self._state is JobState.PREPARING
+        return None if never_ran else handle
+
+    async def _launched(self) -> Handle | None:
+        """Prepare and launch; None where the job ended before that."""
+        plan = await self._plan()
+        if plan is None:
+            return None
+        claim, specification = self._claim, self._claim.job.specification
+        folder = self._terms.jobs_dir / claim.job.id / str(claim.attempt.number)
+        await anyio.Path(folder).mkdir(parents=True, exist_ok=True, mode=0o700)
+        handle = self._executor.handle_for(claim.attempt.id, folder)
+        secret = await self._store.note_launch(claim, handle, plan.key)
+        request = LaunchRequest(
+            attempt_id=claim.attempt.id,
+            folder=folder,
+            script_name=specification.script_name,
+            script=specification.script,
+            environment=plan,
+            timeout=specification.timeout,
+            grace_seconds=self._terms.grace_seconds,
+            log_limit=self._terms.log_limit,
+            variables=script_variables(
+                claim.job,
+                origin=self._terms.origin,
+                secret=secret,
+                passed=self._terms.passed,
+                daemon=self._terms.daemon_variables,
+            ),
+        )
+        try:
+            return await self._executor.launch(request)
+        except FailJob as refusal:
+            await self._end(JobState.FAILED, f"the job could not be launched: {refusal}")
+            return None
+
+    async def _plan(self) -> EnvironmentPlan | None:
+        """Resolve the environment; None where the job ended instead."""
+        fault = script_fault(self._claim.job.specification)
+        if fault is not None:
+            await self._end(JobState.FAILED, fault)
+            return None
+        plan: EnvironmentPlan | None = None
+        error: str | None = None
+        with anyio.CancelScope() as scope:
+            async with beside(self._cancel_scope(scope)):
+                try:
+                    plan = await self._resolve()
+                except (Unresolvable, IndexAway) as reason:
+                    error = f"the requirements could not be resolved: {reason}"
+        if self._cancelled.is_set():
+            await self._end(JobState.CANCELLED, "cancelled on request")
+            return None
+        if error is not None:
+            await self._end(JobState.FAILED, error)
+        return plan
+
+    async def _cancel_scope(self, scope: anyio.CancelScope) -> None:
+        await self._cancelled.wait()
+        scope.cancel()
+
+    async def _resolve(self) -> EnvironmentPlan:
+        requirements = self._claim.job.specification.requirements
+        for _ in range(RESOLVE_TRIES - 1):
+            try:
+                return await self._environments.resolve(requirements)
+            except IndexAway as away:
+                _log.warning("the package index is away", job=self._claim.job.id, why=str(away))
+                await anyio.sleep(RETRY_SECONDS)
+        return await self._environments.resolve(requirements)
+
+    async def _watch(self, handle: Handle) -> Outcome:
+        building = False
+        async with beside(self._stop_when_cancelled(handle)):
+            async for seen in self._executor.watch(handle):
+                if seen.progress is Progress.BUILDING and not building:
+                    building = True
+                    await self._store.note_event(self._claim, "building_environment")
+                elif seen.progress is Progress.RUNNING and self._state is JobState.PREPARING:
+                    await self._store.mark_running(self._claim, seen.at)
+                    self._state = JobState.RUNNING
+                elif seen.outcome is not None:
+                    return seen.outcome
+        return Outcome(Cause.LOST)
+
+    async def _stop_when_cancelled(self, handle: Handle) -> None:
+        await self._cancelled.wait()
+        stopped = False
+        while not stopped:
+            try:
+                await self._executor.stop(handle, Cause.CANCELLED)
+                stopped = True
+            except BackendAway as away:
+                await anyio.sleep(away.retry_after)
+
+    async def _recorded_outcome(self) -> Outcome:
+        events = await self._store.events(self._claim.job.id)
+        ended = [event for event in events if event.kind == "ended"][-1]
+        return Outcome(
+            cause=Cause(ended.data["cause"]),
+            exit_code=ended.data["exit_code"],
+            signal=ended.data["signal"],
+            detail=ended.reason,
+            script_started_at=ended.data["script_started_at"],
+            ended_at=ended.data["ended_at"],
+        )
+
+    async def _finish(self, outcome: Outcome) -> None:
+        job = self._claim.job
+        tail = await self._log_tail()
+        error = diagnose(outcome, job.specification, tail)
+        state = JobState.COMPLETED if outcome.succeeded else JobState.FAILED
+        if outcome.cause is Cause.CANCELLED:
+            state = JobState.CANCELLED
+        result = await self._collect_in_time(outcome)
+        if result.error is not None and state is JobState.COMPLETED:
+            state = JobState.FAILED
+        await self._end(state, error or result.error, result)
+        handle = self._claim.attempt.handle
+        if handle is not None:
+            await self._executor.release(handle)
+
+    async def _collect_in_time(self, outcome: Outcome) -> Result:
+        """Settle the job with the tracker, however often it goes away, within the bound."""
+        makings = await self._store.makings(self._claim.job.id)
+        if not makings.runs:
+            return await collect(
+                self._tracker, self._claim.job, makings, register=outcome.succeeded
+            )
+        last = "no answer"
+        with anyio.move_on_after(self._terms.finish_timeout):
+            while True:
+                try:
+                    await close_runs(self._tracker, makings, outcome)
+                    return await collect(
+                        self._tracker, self._claim.job, makings, register=outcome.succeeded
+                    )
+                except BackendAway as away:
+                    last = str(away)
+                    await anyio.sleep(away.retry_after)
+        return Result(
+            run_id=makings.runs[0].run_id,
+            error=f"the tracking server stayed away while the job was being finished: {last}",
+        )
+
+    async def _log_tail(self) -> str:
+        handle = self._claim.attempt.handle
+        if handle is None:
+            return ""
+        size = await self._executor.log_size(handle)
+        start = max(0, size - self._terms.log_tail)
+        return (await self._executor.read_log(handle, start, self._terms.log_tail)).decode(
+            errors="replace"
+        )
+
+    async def _end(self, state: JobState, error: str | None, result: Result | None = None) -> None:
+        result = result or Result()
+        await self._store.finish(
+            self._claim,
+            self._state,
+            state,
+            error=error,
+            run_id=result.run_id,
+            model_version=result.model_version,
+            warnings=result.warnings,
+        )
+        self._state = state
+        _log.info("job ended", job=self._claim.job.id, state=state.value, error=error)

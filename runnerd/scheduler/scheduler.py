@@ -1,0 +1,129 @@
+"""The scheduler: claims queued jobs and carries each to its end."""
+
+import anyio
+import structlog
+from anyio.abc import TaskGroup
+
+from runnerd.environments import Environments
+from runnerd.plugins import BackendAway, Executor, FailJob, Tracker
+from runnerd.scheduler.attempt import AttemptCarrier
+from runnerd.scheduler.terms import Terms
+from runnerd.store import Claim, StaleLease, Store, StoreAway
+
+POLL_SECONDS = 5.0
+RETRY_SECONDS = 1.0
+SWEEP_SECONDS = 600.0
+BUG = "runnerd itself failed on this job; its log has the details under this job's id"
+_log = structlog.get_logger(__name__)
+
+
+class Scheduler:
+    """Runs until it is cancelled, which leaves running scripts alone."""
+
+    def __init__(
+        self,
+        store: Store,
+        executor: Executor,
+        tracker: Tracker,
+        environments: Environments,
+        terms: Terms,
+    ) -> None:
+        self._store = store
+        self._executor = executor
+        self._tracker = tracker
+        self._environments = environments
+        self._terms = terms
+        self._carriers: dict[str, AttemptCarrier] = {}
+        self._recovered: list[Claim] = []
+
+    async def recover(self) -> int:
+        """Take over what an earlier daemon left live; call it before listening.
+
+        Gives the number of jobs that were found.
+        """
+        self._recovered = await self._store.take_over(self._terms.node)
+        return len(self._recovered)
+
+    async def run(self) -> None:
+        """Carry what was recovered, and claim what is queued, for ever."""
+        async with anyio.create_task_group() as group:
+            for claim in self._recovered:
+                self._start(group, claim)
+            group.start_soon(self._sweep)
+            with self._store.changes() as changes:
+                while True:
+                    try:
+                        await self._pass_on_cancels()
+                        await self._claim_all(group)
+                    except StoreAway as away:
+                        _log.warning("the store is away", why=str(away))
+                        await anyio.sleep(RETRY_SECONDS)
+                        continue
+                    await changes.wait(POLL_SECONDS)
+
+    async def _claim_all(self, group: TaskGroup) -> None:
+        terms = self._terms
+        while claim := await self._store.claim(terms.node, terms.executor, terms.max_running):
+            _log.info("job claimed", job=claim.job.id, attempt=claim.attempt.number)
+            self._start(group, claim)
+
+    def _start(self, group: TaskGroup, claim: Claim) -> None:
+        carrier = AttemptCarrier(
+            store=self._store,
+            executor=self._executor,
+            tracker=self._tracker,
+            environments=self._environments,
+            terms=self._terms,
+            claim=claim,
+        )
+        self._carriers[claim.job.id] = carrier
+        group.start_soon(self._carry, claim, carrier)
+
+    async def _pass_on_cancels(self) -> None:
+        for job_id in await self._store.cancels_requested():
+            if job_id in self._carriers:
+                self._carriers[job_id].cancel()
+
+    async def _carry(self, claim: Claim, carrier: AttemptCarrier) -> None:
+        ended = False
+        while not ended:
+            ended = await self._carried(claim, carrier)
+            await anyio.sleep(0 if ended else RETRY_SECONDS)
+        self._carriers.pop(claim.job.id, None)
+
+    async def _carried(self, claim: Claim, carrier: AttemptCarrier) -> bool:
+        """Try once; False asks for another try."""
+        job_id = claim.job.id
+        try:
+            await carrier.carry()
+        except StaleLease:
+            _log.warning("the lease of a job was lost", job=job_id)
+        except (StoreAway, BackendAway) as away:
+            _log.warning("a job waits for a backend", job=job_id, why=str(away))
+            return False
+        except FailJob as refusal:
+            return await self._gave_up(carrier, job_id, str(refusal))
+        except Exception:  # one job's trouble, ours or a plugin's, must not end the others
+            _log.exception("a job could not be carried on", job=job_id)
+            return await self._gave_up(carrier, job_id, BUG)
+        return True
+
+    async def _gave_up(self, carrier: AttemptCarrier, job_id: str, reason: str) -> bool:
+        try:
+            await carrier.give_up(reason)
+        except (StoreAway, BackendAway) as away:
+            _log.warning("a job waits for a backend", job=job_id, why=str(away))
+            return False
+        except StaleLease:
+            _log.warning("the lease of a job was lost", job=job_id)
+        return True
+
+    async def _sweep(self) -> None:
+        while True:
+            try:
+                removed = await self._environments.sweep()
+            except OSError as error:
+                _log.warning("old environments could not be removed", why=str(error))
+            else:
+                _log.info("environments swept", removed=removed)
+            await anyio.sleep(SWEEP_SECONDS)

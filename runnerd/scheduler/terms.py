@@ -1,0 +1,27 @@
+"""The terms under which attempts run: what the scheduler is told once, by the daemon."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """``jobs_dir`` holds one folder a job. ``origin`` is the address that scripts track to.
+
+    ``passed`` names the variables of ``daemon_variables`` that scripts see. Durations are in
+    seconds, ``log_limit`` in bytes. ``finish_timeout`` bounds how long a finished job waits for
+    an away tracker before it fails.
+    """
+
+    node: str
+    executor: str
+    jobs_dir: Path
+    origin: str
+    max_running: int
+    grace_seconds: float
+    log_limit: int
+    log_tail: int
+    finish_timeout: float
+    passed: tuple[str, ...]
+    daemon_variables: Mapping[str, str]
