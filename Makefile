@@ -1,6 +1,6 @@
 # Everything that people and CI do with this repository. `make` alone lists it.
 .DEFAULT_GOAL := help
-.PHONY: help install demo test lint format bench lock wheel clean
+.PHONY: help install demo test lint format bench docs lock wheel clean
 
 BIN := .venv/bin
 INSTALLED := .venv/installed
@@ -33,6 +33,9 @@ format: install ## Format the code and mend what can be mended
 
 bench: install ## Measure, and write the numbers to benchmarks/results/
 	$(BIN)/python -m benchmarks $(ARGS)
+
+docs: install ## Write docs/settings.md from runnerd.toml
+	$(BIN)/python -m scripts.settings_page
 
 lock: install ## Resolve the dependencies of pyproject.toml to requirements.lock again
 	$(BIN)/uv pip compile --universal --python-version 3.11 --group pyproject.toml:dev \
