@@ -1,0 +1,217 @@
+"""The daemon: builds each part once, hands each what it needs, and runs until told to stop."""
+
+import os
+import signal
+import socket
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+
+import anyio
+import structlog
+
+from runnerd.api import make_app
+from runnerd.api.server import serve_app
+from runnerd.api.services import Services
+from runnerd.environments import Environments
+from runnerd.holding import hold_data_dir
+from runnerd.listening import DaemonRefuses, bind, is_loopback, origin_of
+from runnerd.log import configure
+from runnerd.plugins import Executor, PluginContext, Storage, Tracker
+from runnerd.plugins.loader import PluginMisconfigured, Plugins, PluginUnknown, load_plugins
+from runnerd.runner import RUNNER_FILE
+from runnerd.scheduler import HealthBoard, Scheduler, Terms, keep_watch
+from runnerd.serving import Serving
+from runnerd.settings import Loaded, Settings
+from runnerd.store import Store, StoreProblem
+
+_log = structlog.get_logger(__name__)
+
+
+def run(loaded: Loaded) -> None:
+    """Run the daemon until SIGTERM or SIGINT.
+
+    Raises ``DaemonRefuses`` with one sentence where it can't or must not start.
+    """
+    settings = loaded.settings
+    configure(settings.log.level, settings.log.format)
+    os.umask(0o077)
+    with hold_data_dir(settings.data_dir):
+        try:
+            anyio.run(_serve, settings)
+        except (StoreProblem, PluginUnknown, PluginMisconfigured) as problem:
+            raise DaemonRefuses(str(problem)) from problem
+
+
+async def _serve(settings: Settings) -> None:
+    stopping = anyio.Event()
+    async with AsyncExitStack() as parts:
+        services, scheduler, listener = await _build(settings, parts, stopping.is_set)
+        found = await scheduler.recover()
+        async with anyio.create_task_group() as group:
+            group.start_soon(scheduler.run)
+            group.start_soon(keep_watch, services.health, _probes(services), services.tracker)
+            async with serve_app(make_app(services), listener, settings.server):
+                _log.info("runnerd is ready", url=services.origin, jobs_recovered=found)
+                await _until_signalled()
+                stopping.set()
+                _log.info("runnerd stops; running jobs go on")
+            group.cancel_scope.cancel()
+
+
+def _probes(services: Services) -> dict[str, Callable[[], object]]:
+    return {
+        "storage": services.storage.health,
+        "tracking": services.tracker.health,
+        "executor": services.executor.health,
+    }
+
+
+async def _until_signalled() -> None:
+    with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+        async for _ in signals:
+            return
+
+
+async def _build(
+    settings: Settings, parts: AsyncExitStack, stopping: Callable[[], bool]
+) -> tuple[Services, Scheduler, socket.socket]:
+    store = await parts.enter_async_context(Store(database_url(settings)))
+    loopback = is_loopback(settings.server.host)
+    await _check_exposure(settings, store, loopback=loopback)
+    listener = parts.enter_context(bind(settings.server.host, settings.server.port))
+    origin = origin_of(settings.server, listener)
+    plugins = load_plugins()
+    storage = _storage(settings, plugins, origin)
+    tracker = _tracker(settings, plugins, origin)
+    executor = _executor(settings, plugins, origin)
+    environments = make_environments(settings, tracker)
+    serving = _serving(settings, tracker, storage, environments)
+    for part in (storage, tracker, executor, environments, serving):
+        await parts.enter_async_context(_opened(part))
+    services = Services(
+        settings=settings,
+        store=store,
+        storage=storage,
+        tracker=tracker,
+        executor=executor,
+        environments=environments,
+        serving=serving,
+        health=HealthBoard(),
+        origin=origin,
+        loopback=loopback,
+        accepting=lambda: not stopping(),
+    )
+    terms = _terms(settings, origin)
+    return services, Scheduler(store, executor, tracker, environments, terms), listener
+
+
+@asynccontextmanager
+async def _opened(
+    part: Storage | Tracker | Executor | Environments | Serving,
+) -> AsyncIterator[None]:
+    try:
+        await part.open()
+        yield
+    finally:
+        with anyio.CancelScope(shield=True):
+            await part.close()
+
+
+async def _check_exposure(settings: Settings, store: Store, *, loopback: bool) -> None:
+    if loopback or settings.server.allow_unauthenticated or await store.has_tokens():
+        return
+    raise DaemonRefuses(
+        f"{settings.server.host} can be reached from other machines and no token exists: make one "
+        "with `runnerd token create NAME` (same --data-dir), listen on 127.0.0.1, or set "
+        "server.allow_unauthenticated = true to let anybody who reaches it run code here"
+    )
+
+
+def database_url(settings: Settings) -> str:
+    """Give the URL of the store: the configured one, or a file in the data folder."""
+    if settings.database.url is not None:
+        return settings.database.url.get_secret_value()
+    return f"sqlite:///{settings.data_dir / 'runnerd.db'}"
+
+
+def _context(settings: Settings, name: str, origin: str) -> PluginContext:
+    return PluginContext(data_dir=settings.data_dir / "plugins" / name, origin=origin)
+
+
+def _storage(settings: Settings, plugins: Plugins, origin: str) -> Storage:
+    name = settings.storage.plugin
+    return plugins.storage(name, settings.plugins.get(name, {}), _context(settings, name, origin))
+
+
+def _tracker(settings: Settings, plugins: Plugins, origin: str) -> Tracker:
+    name = settings.tracking.plugin
+    return plugins.tracker(name, settings.plugins.get(name, {}), _context(settings, name, origin))
+
+
+def _executor(settings: Settings, plugins: Plugins, origin: str) -> Executor:
+    name = settings.executor.plugin
+    return plugins.executor(name, settings.plugins.get(name, {}), _context(settings, name, origin))
+
+
+def make_environments(settings: Settings, tracker: Tracker) -> Environments:
+    """Build the environments' room; the base set follows the tracker unless it is configured."""
+    chosen = settings.environments
+    return Environments(
+        root=settings.data_dir / "environments",
+        cache=settings.data_dir / "cache" / "uv",
+        runner=RUNNER_FILE,
+        base=lambda: chosen.base or tracker.client_requirements,
+        constraints=chosen.constraints,
+        python=chosen.python,
+        index_url=chosen.index_url.get_secret_value() if chosen.index_url else None,
+        extra_index_urls=tuple(url.get_secret_value() for url in chosen.extra_index_urls),
+        allow_urls=chosen.allow_urls,
+        resolve_timeout=chosen.resolve_timeout,
+        build_timeout=chosen.build_timeout,
+        max_bytes=chosen.max_bytes,
+        variables=_allowed(chosen.build_variables),
+    )
+
+
+def _serving(
+    settings: Settings, tracker: Tracker, storage: Storage, environments: Environments
+) -> Serving:
+    limits = settings.serving
+    return Serving(
+        tracker=tracker,
+        storage=storage,
+        environments=environments,
+        models_dir=settings.data_dir / "models",
+        sockets_dir=settings.data_dir / "serving",
+        max_workers=limits.max_workers,
+        idle_seconds=limits.idle_seconds,
+        load_timeout=limits.load_timeout,
+        predict_timeout=limits.predict_timeout,
+        max_rows=limits.max_rows,
+        variables=_allowed(("PATH", "HOME", "LANG", "TZ")),
+        base=lambda: settings.environments.base or tracker.client_requirements,
+    )
+
+
+def _terms(settings: Settings, origin: str) -> Terms:
+    jobs = settings.jobs
+    return Terms(
+        node=settings.node,
+        executor=settings.executor.plugin,
+        jobs_dir=settings.data_dir / "jobs",
+        origin=origin,
+        max_running=jobs.max_running,
+        grace_seconds=jobs.grace_seconds,
+        log_limit=jobs.log_limit_bytes,
+        log_tail=jobs.log_tail_bytes,
+        finish_timeout=jobs.finish_timeout,
+        passed=jobs.pass_environment,
+        daemon_variables=dict(os.environ),
+    )
+
+
+def _allowed(names: tuple[str, ...]) -> dict[str, str]:
+    return {name: os.environ[name] for name in names if name in os.environ}
+
+
+__all__ = ["DaemonRefuses", "database_url", "make_environments", "run"]

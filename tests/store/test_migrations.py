@@ -1,0 +1,49 @@
+"""The schema's revisions."""
+
+import sqlite3
+from pathlib import Path
+
+import pytest
+import sqlalchemy
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+
+from runnerd.store import SchemaBehind, SchemaTooNew, Store, StoreAway, migrations
+from runnerd.store.tables import metadata
+
+
+def test_the_migrations_make_exactly_the_tables_that_the_code_knows(url: str) -> None:
+    migrations.upgrade(url)
+    engine = sqlalchemy.create_engine(url)
+    with engine.connect() as connection:
+        context = MigrationContext.configure(connection, opts={"compare_type": True})
+        assert compare_metadata(context, metadata) == []
+    engine.dispose()
+
+
+def test_an_empty_database_is_behind_until_it_is_upgraded(url: str) -> None:
+    assert migrations.current(url) is None
+    with pytest.raises(SchemaBehind, match="runnerd db upgrade"):
+        migrations.check(url)
+    migrations.upgrade(url)
+    migrations.upgrade(url)
+    migrations.check(url)
+    assert migrations.current(url) == migrations.head()
+
+
+@pytest.mark.anyio
+async def test_a_newer_schema_is_refused_naming_both_revisions(url: str, tmp_path: Path) -> None:
+    migrations.upgrade(url)
+    with sqlite3.connect(tmp_path / "runnerd.db") as connection:
+        connection.execute("UPDATE alembic_version SET version_num = '9999'")
+    connection.close()
+    with pytest.raises(SchemaTooNew, match=f"9999.*{migrations.head()}"):
+        await Store(url).open()
+    with pytest.raises(SchemaTooNew):
+        migrations.check(url)
+
+
+def test_a_file_that_is_no_database(url: str, tmp_path: Path) -> None:
+    (tmp_path / "runnerd.db").write_bytes(b"not a database, " * 100)
+    with pytest.raises(StoreAway, match="not a database"):
+        migrations.upgrade(url)
