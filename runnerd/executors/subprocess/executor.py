@@ -1,0 +1,171 @@
+"""Runs attempts as processes on the daemon's host, each under a runner of its own."""
+
+import json
+import os
+import tempfile
+from collections.abc import AsyncIterator
+from pathlib import Path
+from subprocess import DEVNULL, PIPE
+
+import anyio
+from anyio import to_thread
+
+from runnerd.executors.subprocess import processes, records
+from runnerd.executors.subprocess.file_systems import require_local
+from runnerd.executors.subprocess.handle import Place, handle_of, place_of
+from runnerd.executors.subprocess.watch import watch
+from runnerd.jobs import Cause, Handle
+from runnerd.plugins import (
+    BackendAway,
+    Condition,
+    Executor,
+    FailJob,
+    Health,
+    LaunchRequest,
+    Observation,
+    Verdict,
+)
+from runnerd.runner import RUNNER_FILE
+
+RUNNER_SECONDS = 20.0
+RUNNER_VARIABLES = {"PATH": "/usr/local/bin:/usr/bin:/bin"}
+
+
+class SubprocessExecutor(Executor):
+    """Launches one detached runner an attempt; everything else goes through files and locks.
+
+    ``python`` is the interpreter of the runner, ``data_dir`` a folder of the executor's own.
+    """
+
+    def __init__(self, *, python: Path, data_dir: Path) -> None:
+        self._python = python
+        self._data_dir = data_dir
+
+    async def open(self) -> None:
+        await to_thread.run_sync(lambda: self._data_dir.mkdir(parents=True, exist_ok=True))
+
+    async def close(self) -> None:
+        """Nothing is held: runners belong to nobody."""
+
+    async def health(self) -> Health:
+        try:
+            await to_thread.run_sync(_check_folder, self._data_dir)
+            await self._runner("check")
+        except (OSError, FailJob, BackendAway) as error:
+            return Health(Condition.UNHEALTHY, f"scripts can't be started here: {error}")
+        return Health(Condition.HEALTHY, f"the runner starts with {self._python}")
+
+    async def launch(self, request: LaunchRequest) -> Handle:
+        place = Place(request.attempt_id, request.folder.absolute())
+        lock = await to_thread.run_sync(_prepare, place, request)
+        try:
+            await self._runner("launch", str(place.folder), str(lock), lock=lock)
+        finally:
+            os.close(lock)
+        return handle_of(place)
+
+    def handle_for(self, attempt_id: str, folder: Path) -> Handle:
+        return handle_of(Place(attempt_id, folder.absolute()))
+
+    async def adopt(self, handle: Handle) -> Verdict:
+        return await to_thread.run_sync(_verdict, place_of(handle))
+
+    def watch(self, handle: Handle) -> AsyncIterator[Observation]:
+        return watch(place_of(handle))
+
+    async def stop(self, handle: Handle, cause: Cause) -> None:
+        await to_thread.run_sync(_stop, place_of(handle), cause)
+
+    async def log_size(self, handle: Handle) -> int:
+        return await to_thread.run_sync(_size, place_of(handle).output)
+
+    async def read_log(self, handle: Handle, start: int, limit: int) -> bytes:
+        return await to_thread.run_sync(_read, place_of(handle).output, start, limit)
+
+    async def release(self, handle: Handle) -> None:
+        await to_thread.run_sync(records.clear, place_of(handle))
+
+    async def _runner(self, *arguments: str, lock: int | None = None) -> None:
+        """Run a short command of the runner file.
+
+        What it printed tells success, not its status: that is lost where the daemon was started
+        with SIGCHLD ignored.
+        """
+        command = [str(self._python), "-I", "-S", str(RUNNER_FILE), *arguments]
+        try:
+            with anyio.fail_after(RUNNER_SECONDS):
+                done = await anyio.run_process(
+                    command,
+                    stdin=DEVNULL,
+                    stdout=PIPE,
+                    stderr=PIPE,
+                    check=False,
+                    env=RUNNER_VARIABLES,
+                    pass_fds=() if lock is None else (lock,),
+                )
+        except TimeoutError:
+            raise BackendAway(f"the runner did not start in {RUNNER_SECONDS:g} seconds") from None
+        except OSError as error:
+            raise FailJob(f"the runner can't be started with {self._python}: {error}") from error
+        try:
+            json.loads(done.stdout)
+        except ValueError:
+            words = done.stderr.decode(errors="replace").strip().splitlines()
+            reason = words[-1] if words else f"it ended with status {done.returncode}"
+            raise FailJob(f"the runner can't work with {self._python}: {reason}") from None
+
+
+def _check_folder(folder: Path) -> None:
+    require_local(folder)
+    with tempfile.TemporaryFile(dir=folder):
+        pass
+    os.close(os.pidfd_open(os.getpid()))
+
+
+def _prepare(place: Place, request: LaunchRequest) -> int:
+    """Lay out the folder and give its lock, held."""
+    place.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    require_local(place.folder)
+    lock = records.take_lock(place)
+    try:
+        records.prepare(place, request)
+    except BaseException:
+        os.close(lock)
+        raise
+    return lock
+
+
+def _verdict(place: Place) -> Verdict:
+    if records.is_locked(place):
+        return Verdict.ADOPTED
+    if records.read_outcome(place) is not None:
+        return Verdict.ENDED
+    if not place.started.exists():
+        return Verdict.NEVER_RAN
+    processes.sweep(place)
+    return Verdict.GONE
+
+
+def _stop(place: Place, cause: Cause) -> None:
+    """Ask durably, then knock. A first request stands: it is the one that ends the attempt."""
+    if not records.is_locked(place):
+        return
+    if records.read(place.stop) is None:
+        records.write_durably(place.stop, {"cause": cause.value})
+    processes.wake_runner(place)
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return 0
+
+
+def _read(path: Path, start: int, limit: int) -> bytes:
+    try:
+        with path.open("rb") as file:
+            file.seek(start)
+            return file.read(limit)
+    except FileNotFoundError:
+        return b""

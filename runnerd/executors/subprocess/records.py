@@ -1,0 +1,123 @@
+"""What runner and executor leave for each other in an attempt's folder. Every call blocks."""
+
+import fcntl
+import json
+import os
+import shutil
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from runnerd.executors.subprocess.handle import Place
+from runnerd.jobs import Cause, Outcome
+from runnerd.plugins import FailJob, LaunchRequest
+from runnerd.plugins.errors import BackendAway
+
+
+def read(path: Path) -> dict[str, Any] | None:
+    """Give a record, or None where it is not there or not yet whole."""
+    try:
+        record = json.loads(path.read_bytes())
+    except (FileNotFoundError, ValueError):
+        return None
+    return record if isinstance(record, dict) else None
+
+
+def read_outcome(place: Place) -> Outcome | None:
+    """Give the recorded end of an attempt, or None where there is none."""
+    record = read(place.exit)
+    if record is None:
+        return None
+    return Outcome(
+        cause=Cause(record["cause"]),
+        exit_code=record.get("exit_code"),
+        signal=record.get("signal"),
+        detail=record.get("detail", ""),
+        script_started_at=record.get("script_started_at"),
+        ended_at=record.get("ended_at"),
+    )
+
+
+def write_durably(path: Path, record: Mapping[str, Any]) -> None:
+    """Write a record that only this user may read; after a power cut it is whole or not there."""
+    half = path.with_name(path.name + ".half")
+    with open(half, "wb", opener=_private) as file:
+        file.write(json.dumps(record).encode())
+        file.flush()
+        os.fsync(file.fileno())
+    half.rename(path)
+    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+
+
+def _private(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)
+
+
+def take_lock(place: Place) -> int:
+    """Take the attempt's lock for its runner to inherit; gives the open file.
+
+    Raises ``BackendAway`` where somebody holds it.
+    """
+    lock = os.open(place.lock, os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(lock)
+        raise BackendAway(f"the attempt {place.attempt_id} still has a runner") from None
+    return lock
+
+
+def is_locked(place: Place) -> bool:
+    """Tell whether the attempt has a living runner."""
+    try:
+        lock = os.open(place.lock, os.O_RDWR)
+    except FileNotFoundError:
+        return False
+    try:
+        fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(lock)
+    return False
+
+
+def prepare(place: Place, request: LaunchRequest) -> None:
+    """Write what the runner needs, in place of what a failed launch left. The lock is held."""
+    if place.started.exists() or read(place.exit) is not None:
+        raise FailJob(f"the attempt {place.attempt_id} has run before and is not run again")
+    shutil.rmtree(place.work, ignore_errors=True)
+    for left in (place.exit, place.stop, place.runner, place.building, place.output):
+        left.unlink(missing_ok=True)
+    place.work.mkdir(mode=0o700)
+    name = safe_name(request.script_name)
+    (place.work / name).write_text(request.script, encoding="utf-8", newline="")
+    record = {
+        "attempt_id": request.attempt_id,
+        "script_name": name,
+        "environment": asdict(request.environment),
+        "timeout": request.timeout,
+        "grace_seconds": request.grace_seconds,
+        "log_limit": request.log_limit,
+        "variables": dict(request.variables),
+    }
+    write_durably(place.request, record)
+
+
+def safe_name(script_name: str) -> str:
+    """Give a plain file name that is as close as can be to the one the user gave."""
+    last = script_name.replace("\\", "/").rstrip("/").rpartition("/")[2]
+    plain = "".join(char if char.isalnum() or char in "._- +@" else "_" for char in last)
+    plain = plain.encode()[-100:].decode(errors="ignore").lstrip(".- ")
+    return plain or "script.py"
+
+
+def clear(place: Place) -> None:
+    """Remove all but the log and the small records; what is not there is no matter."""
+    shutil.rmtree(place.work, ignore_errors=True)
+    place.request.unlink(missing_ok=True)

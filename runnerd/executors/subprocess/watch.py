@@ -1,0 +1,114 @@
+"""Watching an attempt to its end, whoever launched it."""
+
+import asyncio
+import os
+from collections.abc import AsyncIterator
+from typing import Any
+
+import anyio
+from anyio import to_thread
+
+from runnerd.executors.subprocess import processes, records
+from runnerd.executors.subprocess.handle import Place
+from runnerd.jobs import Cause, Outcome
+from runnerd.plugins import Observation, Progress
+
+FIRST_PAUSE = 0.01
+LONGEST_PAUSE = 0.2
+UNSEEN = "the runner ended without a record of the script's end"
+NEVER_SEEN = "the runner ended before it had started the script"
+LEFT = "; some of the script's processes could not be killed"
+
+
+async def watch(place: Place) -> AsyncIterator[Observation]:
+    """Yield the attempt's progress from where it stands now, up to and with its end."""
+    pidfd = await _find_runner(place)
+    try:
+        async for observation in _until_started(place, pidfd):
+            yield observation
+        if pidfd is not None:
+            await _readable(pidfd)
+    finally:
+        if pidfd is not None:
+            os.close(pidfd)
+    outcome = await to_thread.run_sync(_outcome, place)
+    yield Observation(Progress.ENDED, outcome.ended_at or 0.0, outcome)
+
+
+async def _find_runner(place: Place) -> int | None:
+    """Wait for the runner to introduce itself; None where it is no more."""
+    pause = FIRST_PAUSE
+    while True:
+        pidfd, alive = await to_thread.run_sync(_look_for_runner, place)
+        if pidfd is not None or not alive:
+            return pidfd
+        await anyio.sleep(pause)
+        pause = min(2 * pause, LONGEST_PAUSE)
+
+
+def _look_for_runner(place: Place) -> tuple[int | None, bool]:
+    alive = records.is_locked(place)
+    return processes.open_runner(place), alive
+
+
+async def _until_started(place: Place, pidfd: int | None) -> AsyncIterator[Observation]:
+    """Yield what happens up to the start of the script, or to the end of the runner.
+
+    The start of a script is a file, and files are looked for: often at first, while a ready
+    environment is being entered, and then seldom, while one is being built.
+    """
+    pause, told = FIRST_PAUSE, False
+    while True:
+        building, started = await to_thread.run_sync(_progress, place)
+        if building is not None and not told:
+            told = True
+            yield Observation(Progress.BUILDING, building)
+        if started is not None:
+            yield Observation(Progress.RUNNING, started)
+            return
+        if pidfd is None:
+            return
+        with anyio.move_on_after(pause):
+            await _readable(pidfd)
+            pidfd = None
+        pause = min(2 * pause, LONGEST_PAUSE)
+
+
+def _progress(place: Place) -> tuple[float | None, float | None]:
+    building = records.read(place.building)
+    started = records.read(place.started)
+    return _number(building, "at"), _number(started, "script_started_at")
+
+
+def _number(record: dict[str, Any] | None, key: str) -> float | None:
+    return None if record is None else float(record[key])
+
+
+def _outcome(place: Place) -> Outcome:
+    """Give the recorded end, or what can be said where the runner vanished."""
+    recorded = records.read_outcome(place)
+    if recorded is not None:
+        return recorded
+    started = records.read(place.started)
+    swept = processes.sweep(place)
+    return Outcome(
+        cause=Cause.LOST,
+        detail=(UNSEEN if started else NEVER_SEEN) + ("" if swept else LEFT),
+        script_started_at=_number(started, "script_started_at"),
+    )
+
+
+async def _readable(pidfd: int) -> None:
+    """Wait until the process behind a pidfd has ended."""
+    loop = asyncio.get_running_loop()
+    ended = loop.create_future()
+    loop.add_reader(pidfd, _settle, ended)
+    try:
+        await ended
+    finally:
+        loop.remove_reader(pidfd)
+
+
+def _settle(ended: "asyncio.Future[None]") -> None:
+    if not ended.done():
+        ended.set_result(None)
