@@ -27,8 +27,8 @@ from runnerd.store import Store, StoreProblem
 _log = structlog.get_logger(__name__)
 
 
-def run(loaded: Loaded) -> None:
-    """Run the daemon until SIGTERM or SIGINT.
+def run(loaded: Loaded) -> int:
+    """Run the daemon until SIGTERM or SIGINT; gives the exit code.
 
     Raises ``DaemonRefuses`` with one sentence where it can't or must not start.
     """
@@ -40,6 +40,7 @@ def run(loaded: Loaded) -> None:
             anyio.run(_serve, settings)
         except (StoreProblem, PluginUnknown, PluginMisconfigured) as problem:
             raise DaemonRefuses(str(problem)) from problem
+    return 0
 
 
 async def _serve(settings: Settings) -> None:
@@ -75,7 +76,7 @@ async def _until_signalled() -> None:
 async def _build(
     settings: Settings, parts: AsyncExitStack, stopping: Callable[[], bool]
 ) -> tuple[Services, Scheduler, socket.socket]:
-    store = await parts.enter_async_context(Store(database_url(settings)))
+    store = await parts.enter_async_context(Store(settings.database_url()))
     loopback = is_loopback(settings.server.host)
     await _check_exposure(settings, store, loopback=loopback)
     listener = parts.enter_context(bind(settings.server.host, settings.server.port))
@@ -127,13 +128,6 @@ async def _check_exposure(settings: Settings, store: Store, *, loopback: bool) -
     )
 
 
-def database_url(settings: Settings) -> str:
-    """Give the URL of the store: the configured one, or a file in the data folder."""
-    if settings.database.url is not None:
-        return settings.database.url.get_secret_value()
-    return f"sqlite:///{settings.data_dir / 'runnerd.db'}"
-
-
 def _context(settings: Settings, name: str, origin: str) -> PluginContext:
     return PluginContext(data_dir=settings.data_dir / "plugins" / name, origin=origin)
 
@@ -158,7 +152,7 @@ def make_environments(settings: Settings, tracker: Tracker) -> Environments:
     chosen = settings.environments
     return Environments(
         root=settings.data_dir / "environments",
-        cache=settings.data_dir / "cache" / "uv",
+        cache=chosen.cache or settings.data_dir / "cache" / "uv",
         runner=RUNNER_FILE,
         base=lambda: chosen.base or tracker.client_requirements,
         constraints=chosen.constraints,
@@ -214,4 +208,4 @@ def _allowed(names: tuple[str, ...]) -> dict[str, str]:
     return {name: os.environ[name] for name in names if name in os.environ}
 
 
-__all__ = ["DaemonRefuses", "database_url", "make_environments", "run"]
+__all__ = ["DaemonRefuses", "make_environments", "run"]

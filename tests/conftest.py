@@ -1,12 +1,14 @@
 """Fixtures that more than one room's tests need."""
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.daemons import RunningDaemon, running_daemon
+
 ROOT = Path(__file__).parents[1]
-pytest_plugins = ["tests.must_run"]
 
 
 @pytest.fixture
@@ -16,7 +18,20 @@ def anyio_backend() -> str:
 
 @pytest.fixture(scope="session")
 def package_cache() -> Path:
-    """One package cache for every test that builds an environment, kept between runs."""
+    """One package cache for every test that builds an environment, kept between runs.
+
+    It lies on the file system of the tests' folders, so that environments are hard links.
+    """
     cache = Path(os.environ.get("RUNNERD_TEST_CACHE", ROOT / ".cache" / "tests"))
     cache.mkdir(parents=True, exist_ok=True)
     return cache
+
+
+@pytest.fixture(scope="session")
+def daemon(
+    tmp_path_factory: pytest.TempPathFactory, package_cache: Path
+) -> Iterator[RunningDaemon]:
+    """One daemon for all tests that only use it; those that stop it start their own."""
+    data_dir = tmp_path_factory.mktemp("daemon")
+    with running_daemon(data_dir, package_cache) as started:
+        yield started

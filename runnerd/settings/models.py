@@ -1,7 +1,6 @@
 """The typed tables of ``runnerd.toml``. Each default stands in the root's ``runnerd.toml`` too."""
 
 import os
-import re
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -84,6 +83,7 @@ class JobSettings(Section):
     default_timeout: Count = 300
     log_limit_bytes: Bytes = 1024**3
     log_tail_bytes: Bytes = 64 * 1024
+    finish_timeout: Seconds = 900
     pass_environment: tuple[str, ...] = (
         "PATH",
         "HOME",
@@ -122,6 +122,7 @@ class EnvironmentSettings(Section):
     allow_urls: bool = False
     resolve_timeout: Seconds = 300
     build_timeout: Seconds = 900
+    cache: Path | None = None
     max_bytes: Bytes = 20 * 1024**3
     build_variables: tuple[str, ...] = (
         "SSL_CERT_FILE",
@@ -169,8 +170,7 @@ class Settings(Section):
     plugins: dict[str, dict[str, Any]] = {}
 
     def database_url(self) -> str:
-        """Give the database's URL with its password, for SQLAlchemy's asynchronous drivers."""
+        """Give the database's URL, with its password: for the store, never for people."""
         if self.database.url is None:
-            return f"sqlite+aiosqlite:///{self.data_dir / 'runnerd.db'}"
-        url = self.database.url.get_secret_value()
-        return re.sub(r"^(postgres|postgresql)://", "postgresql+asyncpg://", url)
+            return f"sqlite:///{self.data_dir / 'runnerd.db'}"
+        return self.database.url.get_secret_value()
