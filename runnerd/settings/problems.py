@@ -74,7 +74,7 @@ def allowed(field: FieldInfo) -> str | None:
     if get_origin(inner) is dict:
         return "a table"
     if inner in (str, SecretStr):
-        return "a text that is not empty" if field.metadata else "a text"
+        return "a text" + _form(field.metadata)
     return {bool: "true or false", Path: "a path"}.get(inner)
 
 
@@ -107,6 +107,15 @@ def _bounds(metadata: Iterable[Any]) -> str:
     elif "ge" in found:
         text = f"of at least {found['ge']}"
     return f" {text}" if text else ""
+
+
+def _form(metadata: Iterable[Any]) -> str:
+    for rule in metadata:
+        if pattern := getattr(rule, "pattern", None):
+            return f" that matches {pattern}"
+        if getattr(rule, "min_length", None):
+            return " that is not empty"
+    return ""
 
 
 def _shown(value: object) -> str:

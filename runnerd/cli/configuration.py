@@ -1,0 +1,42 @@
+"""The settings as commands on the daemon's own machine load them."""
+
+import functools
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import click
+
+from runnerd.plugins.loader import load_plugins
+from runnerd.settings import Loaded, SettingsInvalid, load
+
+
+def settings_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Take `--config` and `--data-dir`, and hand on the settings that come of them."""
+
+    @click.option("--config", type=click.Path(path_type=Path), help="The settings file.")
+    @click.option("--data-dir", type=click.Path(path_type=Path), help="The daemon's folder.")
+    @functools.wraps(function)
+    def with_settings(
+        *args: Any, config: Path | None, data_dir: Path | None, **options: Any
+    ) -> Any:
+        return function(loaded_settings(config, {"data_dir": data_dir}), *args, **options)
+
+    return with_settings
+
+
+def loaded_settings(config: Path | None, flags: Mapping[str, Any]) -> Loaded:
+    """Load and check the settings, plugins' tables too; what is wrong ends the command."""
+    plugins = load_plugins().settings_models()
+    try:
+        return load(config=config, environ=os.environ, flags=flags, known_plugins=plugins)
+    except SettingsInvalid as error:
+        raise click.ClickException(in_words(error)) from error
+
+
+def in_words(error: SettingsInvalid) -> str:
+    """Give what is wrong with settings, one fault a line."""
+    if len(error.problems) == 1:
+        return error.problems[0]
+    return "\n  - ".join([f"{len(error.problems)} settings are wrong:", *error.problems])

@@ -1,0 +1,103 @@
+"""`runnerd jobs`, `runnerd job` and `runnerd cancel`."""
+
+import click
+
+from runnerd.cli.address import Address, client_options, json_option
+from runnerd.cli.connection import connected, job_id_of
+from runnerd.cli.follow import summary
+from runnerd.cli.output import age, duration, listing, print_json, sheet, state, stdout
+
+
+@click.command
+@click.option(
+    "--status",
+    type=click.Choice(["queued", "running", "completed", "failed", "cancelled"]),
+    help="Only jobs of this status.",
+)
+@click.option("--experiment", help="Only jobs of this experiment.")
+@click.option("--model", help="Only jobs for this model.")
+@click.option("--tag", metavar="KEY[=VALUE]", help="Only jobs with this tag.")
+@click.option("--limit", type=click.IntRange(1, 1000), default=20, show_default=True)
+@json_option
+@client_options
+def jobs(
+    address: Address,
+    *,
+    status: str | None,
+    experiment: str | None,
+    model: str | None,
+    tag: str | None,
+    limit: int,
+    as_json: bool,
+) -> None:
+    """List jobs, newest first.
+
+    \b
+    Example:
+      runnerd jobs --status failed --limit 5
+    """
+    with connected(address) as client:
+        page = client.list_jobs(
+            status=status, experiment_name=experiment, model_name=model, tag=tag, limit=limit
+        )
+    if as_json:
+        print_json(page)
+        return
+    if not page["items"]:
+        click.echo("No job found. `runnerd submit train.py` makes one.")
+        return
+    table = listing("Job", "Status", "Script", "Experiment", "Model", "Submitted", "Took")
+    for each in page["items"]:
+        version = each["model_version"]
+        table.add_row(
+            each["job_id"][:8],
+            state(each.get("phase") or each["status"]),
+            each["script_name"],
+            each["experiment_name"],
+            f"{each['model_name']} v{version}" if version else "–",
+            age(each["created_at"]),
+            duration(each.get("duration_seconds")),
+        )
+    stdout().print(table)
+    if page["next_cursor"]:
+        click.echo(f"There are more than {limit}: --limit shows up to 1000.", err=True)
+
+
+@click.command
+@click.argument("job_id")
+@json_option
+@client_options
+def job(address: Address, job_id: str, as_json: bool) -> None:
+    """Show the job JOB_ID; its first 6 digits or more are enough.
+
+    \b
+    Example:
+      runnerd job 3f9a1c
+    """
+    with connected(address) as client:
+        found = client.get_job(job_id_of(client, job_id))
+    if as_json:
+        print_json(found)
+    else:
+        stdout().print(sheet(summary(found)))
+
+
+@click.command
+@click.argument("job_id")
+@json_option
+@client_options
+def cancel(address: Address, job_id: str, as_json: bool) -> None:
+    """Stop the job JOB_ID: SIGTERM, then SIGKILL after the grace period.
+
+    \b
+    Example:
+      runnerd cancel 3f9a1c
+    """
+    with connected(address) as client:
+        found = client.cancel(job_id_of(client, job_id))
+    if as_json:
+        print_json(found)
+    elif found["status"] == "cancelled":
+        click.echo(f"Job {found['job_id']} is cancelled.")
+    else:
+        click.echo(f"Job {found['job_id']} is being stopped.")
