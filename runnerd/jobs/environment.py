@@ -11,7 +11,8 @@ class EnvironmentPlan:
     requirements file. ``python`` is the interpreter's full path and ``python_version`` its
     version as ``3.11.7``. ``root`` is the folder that holds one folder a key, ``cache`` uv's
     package cache and ``uv`` its executable. ``options`` are further arguments of the install
-    (package indexes), ``variables`` what the build's process may see. ``build_timeout`` is in
+    (package indexes), ``variables`` what the build's
+    process may see: index credentials travel there, so they are not in the repr. ``build_timeout`` is in
     seconds.
     """
 
@@ -23,5 +24,5 @@ class EnvironmentPlan:
     cache: str
     uv: str
     options: tuple[str, ...] = ()
-    variables: dict[str, str] = field(default_factory=dict)
+    variables: dict[str, str] = field(default_factory=dict, repr=False)
     build_timeout: float = 900.0
