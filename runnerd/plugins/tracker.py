@@ -46,7 +46,8 @@ class RunModel:
 @dataclass(frozen=True, slots=True)
 class ModelVersion:
     """One version of a registered model. ``artifacts`` is the storage key of its folder, None
-    where the model lies outside the daemon's storage."""
+    where the model lies outside the daemon's storage; the versions inside a ``RegisteredModel``
+    come without it, so that a list costs one request."""
 
     name: str
     version: str
@@ -171,7 +172,7 @@ class Tracker(ABC):
 
     @abstractmethod
     async def get_version(self, name: str, version: str) -> ModelVersion:
-        """Describe a version: its number, ``latest`` for the newest, or an alias (``@champion``)."""
+        """Describe a version: its number, ``latest`` for the newest, or an alias, ``@champion``."""
 
     @abstractmethod
     async def census(self) -> Census:
