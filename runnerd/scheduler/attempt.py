@@ -107,6 +107,7 @@ class AttemptCarrier:
         await anyio.Path(folder).mkdir(parents=True, exist_ok=True, mode=0o700)
         handle = self._executor.handle_for(claim.attempt.id, folder)
         secret = await self._store.note_launch(claim, handle, plan.key)
+        self._claim = await self._store.get_claim(claim)
         request = LaunchRequest(
             attempt_id=claim.attempt.id,
             folder=folder,
