@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -25,10 +26,11 @@ class Daemon:
     """``runnerd serve`` on a free port of this machine, in a session of its own.
 
     ``data_dir`` is its data folder; its log goes to ``daemon.log`` beside that. None of the
-    caller's ``RUNNERD_…`` and ``AWS_…`` variables reach it.
+    caller's ``RUNNERD_…``, ``AWS_…`` and ``MLFLOW_…`` variables reach it, but ``settings`` do,
+    as ``RUNNERD_…`` variables without that beginning.
     """
 
-    def __init__(self, data_dir: Path, *arguments: str) -> None:
+    def __init__(self, data_dir: Path, **settings: str) -> None:
         self.data_dir = data_dir.resolve()
         self.log = self.data_dir.parent / "daemon.log"
         self.url = f"http://127.0.0.1:{_free_port()}"
@@ -37,7 +39,6 @@ class Daemon:
             "serve",
             f"--data-dir={self.data_dir}",
             f"--port={self.url.rpartition(':')[2]}",
-            *arguments,
         ]
         with self.log.open("wb") as log:
             self._process = subprocess.Popen(
@@ -45,7 +46,7 @@ class Daemon:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
-                env=_variables(),
+                env=_variables() | {f"RUNNERD_{name}": value for name, value in settings.items()},
                 cwd=self.log.parent,
                 start_new_session=True,
             )
@@ -76,15 +77,29 @@ class Daemon:
         if left:
             raise NotWorking("processes were left behind and killed: " + "; ".join(left))
 
+    def pids_with(self, word: str) -> list[int]:
+        """Give its processes whose command line has the word."""
+        return [pid for pid, command in _processes_of(self.data_dir).items() if word in command]
+
     def log_tail(self, lines: int = 30) -> str:
         """Give the end of its log."""
         return "\n".join(self.log.read_text(errors="replace").splitlines()[-lines:])
 
 
+def fresh_data_dir(parent: Path) -> Path:
+    """Give the folder ``data`` in ``parent``, with nothing of an earlier time but its packages."""
+    data_dir = parent / "data"
+    data_dir.mkdir(parents=True, exist_ok=True)
+    for entry in data_dir.iterdir():
+        if entry.name != "cache":
+            shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
+    return data_dir
+
+
 @contextlib.contextmanager
-def running(data_dir: Path, *arguments: str) -> Iterator[Daemon]:
+def running(data_dir: Path, **settings: str) -> Iterator[Daemon]:
     """Start a daemon, wait until it listens, stop it at the end whatever happened."""
-    daemon = Daemon(data_dir, *arguments)
+    daemon = Daemon(data_dir, **settings)
     try:
         daemon.wait_until_it_listens()
         yield daemon

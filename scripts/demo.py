@@ -6,7 +6,6 @@ stays, so that the next time nothing is downloaded.
 """
 
 import fcntl
-import shutil
 import signal
 import sys
 import time
@@ -17,7 +16,7 @@ import httpx
 from rich.console import Console
 from rich.table import Table
 
-from scripts.daemon import Daemon, NotWorking
+from scripts.daemon import Daemon, NotWorking, fresh_data_dir
 from scripts.five_rows import ROWS, Answers, cancel_what_runs
 
 FOLDER = Path(__file__).parents[1] / ".demo"
@@ -39,10 +38,7 @@ def main() -> int:
 
 
 def _in_a_clean_folder() -> int:
-    data_dir = FOLDER / "data"
-    _keep_only_the_cache(data_dir)
-    data_dir.mkdir(exist_ok=True)
-    daemon = Daemon(data_dir)
+    daemon = Daemon(fresh_data_dir(FOLDER))
     try:
         code = _show(daemon)
     except KeyboardInterrupt:
@@ -50,7 +46,7 @@ def _in_a_clean_folder() -> int:
         code = INTERRUPTED
     code = _take_down(daemon) or code
     if code == 0:
-        _keep_only_the_cache(data_dir)
+        fresh_data_dir(FOLDER)
     return code
 
 
@@ -130,13 +126,6 @@ def _report(daemon: Daemon, what: str) -> None:
     _console.print(f"[bold red]The demo failed:[/] {what}", soft_wrap=True)
     _console.print(f"\nThe end of the daemon's log ({daemon.log}):", soft_wrap=True)
     _console.print(daemon.log_tail(), markup=False, soft_wrap=True)
-
-
-def _keep_only_the_cache(data_dir: Path) -> None:
-    if data_dir.exists():
-        for entry in data_dir.iterdir():
-            if entry.name != "cache":
-                shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
 
 
 if __name__ == "__main__":

@@ -1,0 +1,122 @@
+"""The five rows that the API's predecessor was tested by, with no credential anywhere."""
+
+import base64
+import re
+import shutil
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from runnerd.client import Client
+from scripts.daemon import running
+
+pytestmark = pytest.mark.slow
+SCRIPT = Path(__file__).parents[2] / "examples" / "sklearn_forest.py"
+INPUTS = {
+    "sepal length (cm)": [5.1, 6.9],
+    "sepal width (cm)": [3.5, 3.1],
+    "petal length (cm)": [1.4, 5.4],
+    "petal width (cm)": [0.2, 2.1],
+}
+
+
+@pytest.fixture(scope="module")
+def http(tmp_path_factory: pytest.TempPathFactory, package_cache: Path) -> Iterator[httpx.Client]:
+    """A client of a daemon that was started with no AWS variable set."""
+    data_dir = tmp_path_factory.mktemp("five-rows") / "data"
+    (data_dir / "cache").mkdir(parents=True)
+    (data_dir / "cache" / "uv").symlink_to(package_cache)
+    with (
+        running(data_dir) as daemon,
+        httpx.Client(base_url=daemon.url, timeout=120, trust_env=False) as client,
+    ):
+        yield client
+    shutil.rmtree(data_dir)
+
+
+@pytest.fixture(scope="module")
+def job(http: httpx.Client) -> dict[str, Any]:
+    """The predecessor's example, uploaded and followed to its end."""
+    answer = http.post(
+        "/mlops/training/upload",
+        json={
+            "script_name": "sklearn_forest.py",
+            "script_content": base64.b64encode(SCRIPT.read_bytes()).decode(),
+            "experiment_name": "iris",
+            "model_name": "iris-forest",
+            "requirements": ["scikit-learn"],
+        },
+    )
+    assert answer.status_code == 202, answer.text
+    accepted = answer.json()
+    assert re.fullmatch("[0-9a-f]{32}", accepted["job_id"])
+    assert accepted["status"] == "queued"
+    with Client(str(http.base_url)) as client:
+        for _ in client.follow_events(accepted["job_id"]):
+            pass
+    found: dict[str, Any] = http.get(f"/mlops/training/jobs/{accepted['job_id']}").json()
+    return found
+
+
+def test_1_connectivity(http: httpx.Client) -> None:
+    started = time.monotonic()
+    answer = http.get("/mlops/status")
+    assert time.monotonic() - started < 1
+    assert answer.status_code == 200
+    status = answer.json()
+    assert status["feast_store_available"] is False
+    assert status["feature_views"] == 0
+    assert {"mlflow_tracking_uri", "mlflow_available", "registered_models"} <= status.keys()
+
+
+def test_2_training_upload(job: dict[str, Any]) -> None:
+    assert job["status"] == "completed", job
+    assert job["error"] is None
+    assert job["model_version"] == "1"
+    assert re.fullmatch("[0-9a-f]{32}", job["run_id"])
+
+
+def test_3_tracking(http: httpx.Client, job: dict[str, Any]) -> None:
+    experiment = http.get(
+        "/api/2.0/mlflow/experiments/get-by-name", params={"experiment_name": "iris"}
+    ).json()["experiment"]
+    found = http.post(
+        "/api/2.0/mlflow/runs/search", json={"experiment_ids": [experiment["experiment_id"]]}
+    ).json()["runs"]
+    assert [run["info"]["run_id"] for run in found] == [job["run_id"]]
+    data = found[0]["data"]
+    assert {metric["key"] for metric in data["metrics"]} == {"accuracy"}
+    assert {"key": "n_estimators", "value": "100"} in data["params"]
+
+
+def test_4_models(http: httpx.Client, job: dict[str, Any]) -> None:
+    answer = http.post(
+        "/mlops/registry", json={"model_name": "iris-second", "run_id": job["run_id"]}
+    )
+    assert answer.status_code == 201, answer.text
+    registered = answer.json()
+    assert (registered["version"], registered["status"]) == ("1", "registered")
+    models = {model["name"]: model for model in http.get("/mlops/models").json()}
+    assert set(models) == {"iris-forest", "iris-second"}
+    for model in models.values():
+        (version,) = model["latest_versions"]
+        assert (version["version"], version["run_id"]) == ("1", job["run_id"])
+
+
+def test_5_inference(http: httpx.Client, job: dict[str, Any]) -> None:
+    assert job["status"] == "completed"
+    body = {"model_name": "iris-forest", "inputs": INPUTS, "return_probabilities": True}
+    answer = http.post("/mlops/inference", json=body)
+    assert answer.status_code == 200, answer.text
+    answered = answer.json()
+    assert answered["predictions"] == [0, 2]
+    assert answered["model_version"] == "1"
+    assert [sum(row) for row in answered["probabilities"]] == pytest.approx([1, 1])
+    short = {name: values for name, values in INPUTS.items() if name != "petal width (cm)"}
+    refused = http.post("/mlops/inference", json={**body, "inputs": short})
+    assert refused.status_code == 422
+    assert "petal width (cm)" in refused.json()["detail"]
