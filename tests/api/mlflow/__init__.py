@@ -1,0 +1,1 @@
+"""The MLflow origin, against a real MLflow server, real storage and stock clients."""
