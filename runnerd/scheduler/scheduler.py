@@ -125,5 +125,6 @@ class Scheduler:
             except OSError as error:
                 _log.warning("old environments could not be removed", why=str(error))
             else:
-                _log.info("environments swept", removed=removed)
+                if removed:
+                    _log.info("environments removed", keys=removed)
             await anyio.sleep(SWEEP_SECONDS)

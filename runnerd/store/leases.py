@@ -171,7 +171,11 @@ class Leases(StorePart):
         model_version: str | None = None,
         warnings: Sequence[str] = (),
     ) -> None:
-        """Store the result and let go of the lease, in one transaction."""
+        """Store the result and let go of the lease, in one transaction.
+
+        Without a ``run_id`` the job keeps the run that it is known by.
+        """
+        known = {} if run_id is None else {"run_id": run_id}
         async with self._write() as connection:
             await change_state(
                 connection,
@@ -185,9 +189,9 @@ class Leases(StorePart):
                     "lease_token": None,
                     "completed_at": now(),
                     "error": error,
-                    "run_id": run_id,
                     "model_version": model_version,
                     "warnings": list(warnings),
+                    **known,
                 },
             )
 

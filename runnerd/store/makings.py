@@ -2,12 +2,13 @@
 
 from dataclasses import dataclass
 
-from sqlalchemy import select
+from sqlalchemy import select, update
 from sqlalchemy.dialects.sqlite import insert
+from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.sql.schema import Table
 
 from runnerd.store.base import StorePart
-from runnerd.store.tables import made_models, made_runs, made_versions
+from runnerd.store.tables import jobs, made_models, made_runs, made_versions
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,13 +48,25 @@ class MakingsPart(StorePart):
     """Notes of what passes by. Noting a thing again changes nothing."""
 
     async def note_run(self, job_id: str, run_id: str, *, parent_id: str | None = None) -> None:
-        await self._note(made_runs, job_id=job_id, run_id=run_id, parent_id=parent_id)
+        """Note a run; a job's first that is not nested is its run until it has ended."""
+        async with self._write() as connection:
+            await _insert(connection, made_runs, job_id=job_id, run_id=run_id, parent_id=parent_id)
+            if parent_id is None:
+                await connection.execute(
+                    update(jobs)
+                    .where(jobs.c.id == job_id, jobs.c.run_id.is_(None))
+                    .values(run_id=run_id)
+                )
 
     async def note_model(self, job_id: str, model_id: str, run_id: str | None) -> None:
-        await self._note(made_models, job_id=job_id, model_id=model_id, run_id=run_id)
+        """Note a logged model."""
+        async with self._write() as connection:
+            await _insert(connection, made_models, job_id=job_id, model_id=model_id, run_id=run_id)
 
     async def note_version(self, job_id: str, name: str, version: str) -> None:
-        await self._note(made_versions, job_id=job_id, name=name, version=version)
+        """Note a version of a registered model."""
+        async with self._write() as connection:
+            await _insert(connection, made_versions, job_id=job_id, name=name, version=version)
 
     async def makings(self, job_id: str) -> Makings:
         """List what a job made so far."""
@@ -85,6 +98,6 @@ class MakingsPart(StorePart):
         async with self._read() as connection:
             return (await connection.execute(query)).scalar_one_or_none()
 
-    async def _note(self, table: Table, **values: str | None) -> None:
-        async with self._write() as connection:
-            await connection.execute(insert(table).values(**values).on_conflict_do_nothing())
+
+async def _insert(connection: AsyncConnection, table: Table, **values: str | None) -> None:
+    await connection.execute(insert(table).values(**values).on_conflict_do_nothing())

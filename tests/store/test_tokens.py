@@ -78,6 +78,7 @@ async def test_makings_are_noted_once_in_order(store: Store) -> None:
     ]
     assert [(model.model_id, model.run_id) for model in makings.models] == [("m-1", "child")]
     assert [(version.name, version.version) for version in makings.versions] == [("forest", "1")]
+    assert (await store.get_job(job.id)).run_id == "parent"
     assert await store.job_of_run("child") == job.id
     assert await store.job_of_model("m-1") == job.id
     assert await store.job_of_run("other") is None
