@@ -6,9 +6,8 @@ from typing import Any
 import click
 
 from runnerd.cli.address import json_option
-from runnerd.cli.configuration import settings_options
+from runnerd.cli.configuration import plugin_models, settings_options
 from runnerd.cli.output import listing, print_json, stdout
-from runnerd.plugins.loader import load_plugins
 from runnerd.settings import Loaded, in_force
 
 
@@ -23,7 +22,7 @@ def config(loaded: Loaded, as_json: bool) -> None:
       runnerd config
       RUNNERD_SERVER_PORT=9000 runnerd config --json
     """
-    rows = list(in_force(loaded, load_plugins().settings_models()))
+    rows = list(in_force(loaded, plugin_models()))
     if as_json:
         print_json({row.key: {"value": row.value, "source": row.source} for row in rows})
         return
@@ -39,4 +38,6 @@ def _shown(value: Any) -> str:
         return "–"
     if isinstance(value, list):
         return ", ".join(map(str, value))
+    if isinstance(value, float):
+        return f"{value:g}"
     return value if isinstance(value, str) else json.dumps(value)

@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import click
+from pydantic import BaseModel, ConfigDict
 
+from runnerd.log import configure
 from runnerd.plugins.loader import load_plugins
 from runnerd.settings import Loaded, SettingsInvalid, load
 
@@ -28,11 +30,22 @@ def settings_options(function: Callable[..., Any]) -> Callable[..., Any]:
 
 def loaded_settings(config: Path | None, flags: Mapping[str, Any]) -> Loaded:
     """Load and check the settings, plugins' tables too; what is wrong ends the command."""
-    plugins = load_plugins().settings_models()
     try:
-        return load(config=config, environ=os.environ, flags=flags, known_plugins=plugins)
+        return load(config=config, environ=os.environ, flags=flags, known_plugins=plugin_models())
     except SettingsInvalid as error:
         raise click.ClickException(in_words(error)) from error
+
+
+class _AnyTable(BaseModel):
+    model_config = ConfigDict(extra="allow")
+
+
+@functools.cache
+def plugin_models() -> Mapping[str, type[BaseModel]]:
+    """Give the model of every plugin's table; of plugins that have none, one that takes all."""
+    configure("warning", "console")
+    plugins = load_plugins()
+    return dict.fromkeys([*plugins.names(), *plugins.broken], _AnyTable) | plugins.settings_models()
 
 
 def in_words(error: SettingsInvalid) -> str:

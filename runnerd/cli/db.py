@@ -1,5 +1,6 @@
 """`runnerd db`."""
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -25,16 +26,24 @@ def db() -> None:
 
 
 @contextmanager
-def database(settings: Settings) -> Iterator[str]:
-    """Give the database's URL, its folder made; what the store raises ends the command."""
+def database(settings: Settings, *, make: bool = True) -> Iterator[str]:
+    """Give the database's URL; what the store raises ends the command.
+
+    With ``make`` its folder is made where it is missing; else a missing file ends the command.
+    """
+    folder = settings.data_dir
     try:
-        if settings.database.url is None:
-            settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if make:
+            os.umask(0o077)
+            folder.mkdir(parents=True, exist_ok=True)
+        elif settings.database.url is None and not (folder / "runnerd.db").exists():
+            raise click.ClickException(
+                f"there is no database in {folder} yet: `runnerd serve` and `runnerd db upgrade` "
+                "make it"
+            )
         yield settings.database_url()
     except OSError as error:
-        raise click.ClickException(
-            f"can't use the data folder {settings.data_dir}: {error.strerror}"
-        ) from error
+        raise click.ClickException(f"can't use the folder {folder}: {error.strerror}") from error
     except StoreProblem as error:
         raise click.ClickException(str(error)) from error
 
@@ -71,7 +80,7 @@ def current(loaded: Loaded, as_json: bool) -> None:
     Example:
       runnerd db current
     """
-    with database(loaded.settings) as url:
+    with database(loaded.settings, make=False) as url:
         revision = migrations.current(url)
     if as_json:
         print_json({"revision": revision, "head": migrations.head()})
@@ -89,7 +98,7 @@ def check(loaded: Loaded, as_json: bool) -> None:
     Example:
       runnerd db check
     """
-    with database(loaded.settings) as url:
+    with database(loaded.settings, make=False) as url:
         migrations.check(url)
     revision = migrations.head()
     if as_json:

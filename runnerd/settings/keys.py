@@ -19,13 +19,15 @@ PluginModels = Mapping[str, type[BaseModel]]
 class KnownKeys:
     """Every key with its field, and every section.
 
-    ``plugins_known`` tells whether the plugins' tables are among them; where they are not, any
-    table of a plugin is taken as it is.
+    ``free_plugins`` are the plugins whose tables are taken as they are; None stands for all.
     """
 
     fields: Mapping[KeyPath, FieldInfo]
     sections: frozenset[KeyPath]
-    plugins_known: bool
+    free_plugins: frozenset[str] | None
+
+    def is_free(self, plugin: str) -> bool:
+        return self.free_plugins is None or plugin in self.free_plugins
 
     def dotted(self) -> list[str]:
         return [".".join(path) for path in self.fields]
@@ -44,7 +46,14 @@ def known_keys(plugins: PluginModels | None) -> KnownKeys:
         fields.update(((PLUGINS, name, *path), field) for path, field in _fields(model))
     sections = {path[:-1] for path in fields if len(path) > 1}
     sections |= {(PLUGINS,), *((PLUGINS, name) for name in plugins or {})}
-    return KnownKeys(fields, frozenset(sections), plugins is not None)
+    free = (name for name, model in (plugins or {}).items() if _takes_any_key(model))
+    return KnownKeys(
+        fields, frozenset(sections), free_plugins=None if plugins is None else frozenset(free)
+    )
+
+
+def _takes_any_key(model: type[BaseModel]) -> bool:
+    return model.model_config.get("extra") == "allow"
 
 
 def _fields(model: type[BaseModel]) -> Iterator[tuple[KeyPath, FieldInfo]]:

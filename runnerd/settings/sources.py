@@ -64,9 +64,9 @@ def _walk(
 ) -> None:
     for name, value in tables.items():
         path = (*at, name)
-        if path in known.fields or _is_free(path, known):
+        if path in known.fields or (len(path) > 2 and _in_free_table(path, known)):
             findings.entries.append(Entry(path, value, source))
-        elif path in known.sections or (len(path) == 2 and _may_be_plugin(path, known)):
+        elif path in known.sections or _in_free_table(path, known):
             if isinstance(value, Mapping):
                 _walk(value, path, source, known, findings)
             else:
@@ -77,12 +77,8 @@ def _walk(
             findings.problems.append(_unknown_in_file(path, value, source, known))
 
 
-def _is_free(path: KeyPath, known: KnownKeys) -> bool:
-    return len(path) > 2 and _may_be_plugin(path, known)
-
-
-def _may_be_plugin(path: KeyPath, known: KnownKeys) -> bool:
-    return path[0] == PLUGINS and not known.plugins_known
+def _in_free_table(path: KeyPath, known: KnownKeys) -> bool:
+    return len(path) > 1 and path[0] == PLUGINS and known.is_free(path[1])
 
 
 def _unknown_in_file(path: KeyPath, value: Any, source: str, known: KnownKeys) -> str:
@@ -126,11 +122,11 @@ def _is_foreign(name: str, text: str) -> bool:
 
 def _free_plugin_key(name: str, known: KnownKeys) -> KeyPath | None:
     rest = name.removeprefix(f"{PREFIX}{PLUGINS.upper()}_")
-    if known.plugins_known or rest == name:
+    if rest == name:
         return None
     joint = "__" if rest.startswith("_") else "_"
     plugin, _, key = rest.removeprefix("_").lower().partition(joint)
-    return (PLUGINS, plugin, key) if plugin and key else None
+    return (PLUGINS, plugin, key) if key and known.is_free(plugin) else None
 
 
 def _decoded(path: KeyPath, text: str, source: str, known: KnownKeys) -> Iterator[Entry]:

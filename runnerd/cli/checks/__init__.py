@@ -1,0 +1,1 @@
+"""What `runnerd doctor` looks at."""
