@@ -9,6 +9,7 @@ import pytest
 from tests.daemons import RunningDaemon, running_daemon
 
 ROOT = Path(__file__).parents[1]
+pytest_plugins = ["tests.must_run"]
 
 
 @pytest.fixture
