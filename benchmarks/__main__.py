@@ -13,7 +13,7 @@ from rich.table import Table
 
 from benchmarks import seed_example, status_latency, submissions
 from benchmarks.numbers import Measurement
-from scripts.daemon import Daemon, fresh_data_dir, running
+from scripts.daemon import Daemon, empty_folder, running
 
 ROOT = Path(__file__).parents[1]
 RESULTS = Path(__file__).parent / "results"
@@ -41,7 +41,8 @@ def main(names: list[str]) -> int:
 
 def _measure(name: str) -> Measurement:
     settings = submissions.SETTINGS if name == "submissions" else {}
-    with running(fresh_data_dir(SCRATCH), **settings) as daemon:
+    cache = str(SCRATCH / "packages")
+    with running(empty_folder(SCRATCH / "data"), ENVIRONMENTS_CACHE=cache, **settings) as daemon:
         return ALL[name](daemon)
 
 

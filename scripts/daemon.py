@@ -1,21 +1,20 @@
 """A whole daemon as a child process, for the demo and the measurements."""
 
 import contextlib
+import json
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
-import httpx
-
 START_SECONDS = 30.0
 STOP_SECONDS = 30.0
 SWEEP_SECONDS = 10.0
+READY = '"runnerd is ready"'
 
 
 class NotWorking(Exception):
@@ -33,12 +32,12 @@ class Daemon:
     def __init__(self, data_dir: Path, **settings: str) -> None:
         self.data_dir = data_dir.resolve()
         self.log = self.data_dir.parent / "daemon.log"
-        self.url = f"http://127.0.0.1:{_free_port()}"
+        self.url = ""
         command = [
             str(Path(sys.executable).with_name("runnerd")),
             "serve",
             f"--data-dir={self.data_dir}",
-            f"--port={self.url.rpartition(':')[2]}",
+            "--port=0",
         ]
         with self.log.open("wb") as log:
             self._process = subprocess.Popen(
@@ -52,16 +51,20 @@ class Daemon:
             )
 
     def wait_until_it_listens(self) -> float:
-        """Give the seconds until it answered; raises NotWorking if it ends or never does."""
+        """Give the seconds until it said so; raises NotWorking if it ends or never does."""
         started = time.monotonic()
         while time.monotonic() - started < START_SECONDS:
             if self._process.poll() is not None:
                 raise NotWorking(f"the daemon ended with exit code {self._process.returncode}")
-            with contextlib.suppress(httpx.TransportError):
-                httpx.get(f"{self.url}/healthz", trust_env=False).raise_for_status()
+            if url := self._announced():
+                self.url = url
                 return time.monotonic() - started
             time.sleep(0.02)
-        raise NotWorking(f"the daemon did not answer within {START_SECONDS:g} seconds")
+        raise NotWorking(f"the daemon did not say within {START_SECONDS:g} seconds that it listens")
+
+    def _announced(self) -> str | None:
+        *whole, _ = self.log.read_text(errors="replace").split("\n")
+        return next((json.loads(line)["url"] for line in whole if READY in line), None)
 
     def stop(self) -> None:
         """Stop it and see that nothing of it is left; raises NotWorking where something was."""
@@ -86,14 +89,11 @@ class Daemon:
         return "\n".join(self.log.read_text(errors="replace").splitlines()[-lines:])
 
 
-def fresh_data_dir(parent: Path) -> Path:
-    """Give the folder ``data`` in ``parent``, with nothing of an earlier time but its packages."""
-    data_dir = parent / "data"
-    data_dir.mkdir(parents=True, exist_ok=True)
-    for entry in data_dir.iterdir():
-        if entry.name != "cache":
-            shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
-    return data_dir
+def empty_folder(path: Path) -> Path:
+    """Give the folder with nothing in it."""
+    shutil.rmtree(path, ignore_errors=True)
+    path.mkdir(parents=True)
+    return path
 
 
 @contextlib.contextmanager
@@ -109,14 +109,8 @@ def running(data_dir: Path, **settings: str) -> Iterator[Daemon]:
 
 def _variables() -> dict[str, str]:
     foreign = ("RUNNERD_", "AWS_", "MLFLOW_")
-    return {name: value for name, value in os.environ.items() if not name.startswith(foreign)}
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(foreign)}
+    return kept | {"RUNNERD_LOG_FORMAT": "json"}
 
 
 def _sweep(data_dir: Path) -> list[str]:

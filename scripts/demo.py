@@ -6,6 +6,7 @@ stays, so that the next time nothing is downloaded.
 """
 
 import fcntl
+import shutil
 import signal
 import sys
 import time
@@ -16,7 +17,7 @@ import httpx
 from rich.console import Console
 from rich.table import Table
 
-from scripts.daemon import Daemon, NotWorking, fresh_data_dir
+from scripts.daemon import Daemon, NotWorking, empty_folder
 from scripts.five_rows import ROWS, Answers, cancel_what_runs
 
 FOLDER = Path(__file__).parents[1] / ".demo"
@@ -38,7 +39,7 @@ def main() -> int:
 
 
 def _in_a_clean_folder() -> int:
-    daemon = Daemon(fresh_data_dir(FOLDER))
+    daemon = Daemon(empty_folder(FOLDER / "data"), ENVIRONMENTS_CACHE=str(FOLDER / "cache"))
     try:
         code = _show(daemon)
     except KeyboardInterrupt:
@@ -46,7 +47,7 @@ def _in_a_clean_folder() -> int:
         code = INTERRUPTED
     code = _take_down(daemon) or code
     if code == 0:
-        fresh_data_dir(FOLDER)
+        shutil.rmtree(FOLDER / "data")
     return code
 
 

@@ -2,7 +2,6 @@
 
 import base64
 import re
-import shutil
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,8 +10,7 @@ from typing import Any
 import httpx
 import pytest
 
-from runnerd.client import Client
-from scripts.daemon import running
+from tests.daemons import RunningDaemon, running_daemon
 
 pytestmark = pytest.mark.slow
 SCRIPT = Path(__file__).parents[2] / "examples" / "sklearn_forest.py"
@@ -25,21 +23,20 @@ INPUTS = {
 
 
 @pytest.fixture(scope="module")
-def http(tmp_path_factory: pytest.TempPathFactory, package_cache: Path) -> Iterator[httpx.Client]:
-    """A client of a daemon that was started with no AWS variable set."""
-    data_dir = tmp_path_factory.mktemp("five-rows") / "data"
-    (data_dir / "cache").mkdir(parents=True)
-    (data_dir / "cache" / "uv").symlink_to(package_cache)
-    with (
-        running(data_dir) as daemon,
-        httpx.Client(base_url=daemon.url, timeout=120, trust_env=False) as client,
-    ):
-        yield client
-    shutil.rmtree(data_dir)
+def five(tmp_path_factory: pytest.TempPathFactory, package_cache: Path) -> Iterator[RunningDaemon]:
+    """A daemon that has seen nothing yet, started with no AWS variable set."""
+    with running_daemon(tmp_path_factory.mktemp("five-rows"), package_cache) as daemon:
+        yield daemon
 
 
 @pytest.fixture(scope="module")
-def job(http: httpx.Client) -> dict[str, Any]:
+def http(five: RunningDaemon) -> Iterator[httpx.Client]:
+    with five.client() as client:
+        yield client
+
+
+@pytest.fixture(scope="module")
+def job(five: RunningDaemon, http: httpx.Client) -> dict[str, Any]:
     """The predecessor's example, uploaded and followed to its end."""
     answer = http.post(
         "/mlops/training/upload",
@@ -55,11 +52,7 @@ def job(http: httpx.Client) -> dict[str, Any]:
     accepted = answer.json()
     assert re.fullmatch("[0-9a-f]{32}", accepted["job_id"])
     assert accepted["status"] == "queued"
-    with Client(str(http.base_url)) as client:
-        for _ in client.follow_events(accepted["job_id"]):
-            pass
-    found: dict[str, Any] = http.get(f"/mlops/training/jobs/{accepted['job_id']}").json()
-    return found
+    return five.ended(accepted["job_id"])
 
 
 def test_1_connectivity(http: httpx.Client) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import httpx
 import pytest
 
-from runnerd.client import Client
+from tests.daemons import RunningDaemon
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 Job = dict[str, Any]
@@ -36,47 +36,19 @@ SUBMISSIONS: dict[str, Job] = {
 
 
 @pytest.fixture(scope="session")
-def http(daemon: Any) -> Iterator[httpx.Client]:
-    with httpx.Client(base_url=daemon.url, timeout=60, trust_env=False) as client:
+def http(daemon: RunningDaemon) -> Iterator[httpx.Client]:
+    with daemon.client() as client:
         yield client
 
 
 @pytest.fixture(scope="session")
-def submit(http: httpx.Client) -> Callable[..., str]:
-    """Send a script; gives the job's id."""
-
-    def send(name: str, source: str, **fields: Any) -> str:
-        body = {"script_name": f"{name}.py", "script_content": source, "model_name": name}
-        answer = http.post("/mlops/training/upload", json={**body, **fields})
-        assert answer.status_code == 202, answer.text
-        job_id: str = answer.json()["job_id"]
-        return job_id
-
-    return send
-
-
-@pytest.fixture(scope="session")
-def ended(http: httpx.Client, daemon: Any) -> Callable[[str], Job]:
-    """Wait for the end of a job; gives what the daemon then says of it."""
-
-    def wait(job_id: str) -> Job:
-        with Client(daemon.url) as client:
-            for _ in client.follow_events(job_id):
-                pass
-        job: Job = http.get(f"/mlops/training/jobs/{job_id}").json()
-        return job
-
-    return wait
-
-
-@pytest.fixture(scope="session")
-def examples(submit: Callable[..., str], ended: Callable[[str], Job]) -> dict[str, Job]:
-    """Every example as it ended, by its name."""
-    ids = {
-        name: submit(name, (EXAMPLES / f"{name}.py").read_text(), **fields)
+def examples(daemon: RunningDaemon) -> dict[str, Job]:
+    """Every example as it ended, by its name; all are submitted before the first one ends."""
+    submitted = {
+        name: daemon.submit((EXAMPLES / f"{name}.py").read_text(), **fields)["job_id"]
         for name, fields in SUBMISSIONS.items()
     }
-    return {name: ended(job_id) for name, job_id in ids.items()}
+    return {name: daemon.ended(job_id) for name, job_id in submitted.items()}
 
 
 @pytest.fixture(scope="session")

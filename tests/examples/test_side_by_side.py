@@ -6,11 +6,9 @@ from typing import Any
 
 import pytest
 
-from tests.examples.conftest import Job
+from tests.daemons import RunningDaemon
 
 pytestmark = pytest.mark.slow
-Submit = Callable[..., str]
-Ended = Callable[[str], Job]
 
 THREE = """
 import os, mlflow
@@ -35,13 +33,10 @@ print(json.dumps({name: os.environ.get(name) for name in json.loads(os.environ["
 
 
 def test_three_jobs_in_one_experiment_have_a_run_each(
-    submit: Submit, ended: Ended, run_of: Callable[[str], Any]
+    daemon: RunningDaemon, run_of: Callable[[str], Any]
 ) -> None:
-    ids = [
-        submit("three", THREE, experiment_name="side-by-side", environment_vars={"WHICH": str(n)})
-        for n in range(3)
-    ]
-    jobs = [ended(job_id) for job_id in ids]
+    ids = [daemon.submit(THREE, environment_vars={"WHICH": str(n)})["job_id"] for n in range(3)]
+    jobs = [daemon.ended(job_id) for job_id in ids]
     assert [job["status"] for job in jobs] == ["completed"] * 3
     runs = [run_of(job["run_id"]) for job in jobs]
     assert [run["params"]["which"] for run in runs] == ["0", "1", "2"]
@@ -49,14 +44,14 @@ def test_three_jobs_in_one_experiment_have_a_run_each(
     assert len({run["info"]["experiment_id"] for run in runs}) == 1
 
 
-def test_variables_arrive_unchanged(submit: Submit, ended: Ended) -> None:
+def test_variables_arrive_unchanged(daemon: RunningDaemon) -> None:
     variables = {**AWKWARD, "NAMES": json.dumps(list(AWKWARD))}
-    job = ended(submit("vars", PRINT, experiment_name="variables", environment_vars=variables))
+    job = daemon.run(PRINT, environment_vars=variables)
     assert job["status"] == "completed", job
     assert json.loads(job["logs"].splitlines()[-1]) == AWKWARD
 
 
-def test_no_credential_of_a_store_reaches_a_script(submit: Submit, ended: Ended) -> None:
+def test_no_credential_of_a_store_reaches_a_script(daemon: RunningDaemon) -> None:
     source = "import os\nprint(sorted(n for n in os.environ if n.startswith('AWS_')))\n"
-    job = ended(submit("clean", source, experiment_name="variables"))
+    job = daemon.run(source)
     assert job["logs"].strip().splitlines()[-1] == "[]"
