@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import time
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -32,7 +33,8 @@ async def watch(place: Place) -> AsyncIterator[Observation]:
         if pidfd is not None:
             os.close(pidfd)
     outcome = await to_thread.run_sync(_outcome, place)
-    yield Observation(Progress.ENDED, outcome.ended_at or 0.0, outcome)
+    at = time.time() if outcome.ended_at is None else outcome.ended_at
+    yield Observation(Progress.ENDED, at, outcome)
 
 
 async def _find_runner(place: Place) -> int | None:

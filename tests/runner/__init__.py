@@ -1,0 +1,1 @@
+"""Tests of the runner file, run as the process it is."""
