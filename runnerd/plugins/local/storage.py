@@ -9,7 +9,7 @@ from typing import TypeVar, TypeVarTuple
 import anyio
 import anyio.to_thread
 
-from runnerd.plugins.errors import NotFound, OutOfSpace, PluginError, Refused
+from runnerd.plugins.errors import BackendAway, NotFound, OutOfSpace, PluginError, Refused
 from runnerd.plugins.health import Condition, Health
 from runnerd.plugins.local.tree import Tree, checked, translated
 from runnerd.plugins.storage import Download, Storage, StoredObject
@@ -32,7 +32,13 @@ class LocalStorage(Storage):
         self._threads = anyio.CapacityLimiter(THREADS)
 
     async def open(self) -> None:
-        await self._change(str(self._tree.root), self._tree.prepare)
+        try:
+            await self._run(self._tree.prepare)
+        except OSError as error:
+            raise BackendAway(
+                f"the storage's folder {self._tree.root} can't be used: {error.strerror}; "
+                "set another root in [plugins.local]"
+            ) from error
 
     async def close(self) -> None:
         """Nothing is held between calls."""
