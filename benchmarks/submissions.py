@@ -20,7 +20,7 @@ def measure(daemon: Daemon) -> Measurement:
     with Client(daemon.url) as client:
         plug = client.submit("plug.py", PLUG, experiment_name="none", model_name="none")["job_id"]
         for event in client.follow_events(plug):
-            if event["to"] == "running":
+            if event["phase"] == "running":
                 break
         rows = {
             f"{connections} connections": asyncio.run(_submit(daemon.url, connections))

@@ -138,7 +138,7 @@ def _wait_for(client: httpx.Client, job_id: str, say: Say) -> dict[str, Any]:
         job = _job(client, job_id)
         if job["status"] in ENDED:
             return job
-        say(job.get("state", job["status"]))
+        say(job["phase"])
         time.sleep(0.2)
     raise NotWorking(f"job {job_id} did not end within {TRAINING_SECONDS:g} seconds")
 

@@ -48,7 +48,7 @@ def settings(source: str) -> Iterator[Setting]:
             yield Setting(table, match["key"], value, bool(match["off"]), _prose(comment))
             fresh = True
         elif line.startswith("["):
-            table = line.strip("[]")
+            table, fresh = line.strip("[]"), True
         elif line.startswith("#"):
             comment = [line] if fresh else [*comment, line]
             fresh = False

@@ -5,6 +5,7 @@ from pathlib import Path
 from urllib.parse import unquote
 
 from runnerd.cli.root import COMMANDS
+from runnerd.plugins.loader import load_plugins
 from runnerd.settings import Settings
 from scripts import command_page, settings_page
 
@@ -59,14 +60,17 @@ def test_the_settings_page_is_what_the_settings_file_says(root: Path) -> None:
 def test_every_setting_is_documented(root: Path) -> None:
     source = (root / "runnerd.toml").read_text()
     documented = {(entry.table, entry.key) for entry in settings_page.settings(source)}
-    missing = []
+    wanted = {
+        (f"plugins.{name}", key)
+        for name, model in load_plugins().settings_models().items()
+        for key in model.model_fields
+    }
     for name, field in Settings.model_fields.items():
         keys = getattr(field.annotation, "model_fields", None)
-        if name == "plugins":
-            continue
-        wanted = {(name, key) for key in keys} if keys else {("", name)}
-        missing += sorted(wanted - documented)
-    assert missing == []
+        if name != "plugins":
+            wanted |= {(name, key) for key in keys} if keys else {("", name)}
+    assert wanted - documented == set()
+    assert documented - wanted == set()
 
 
 def test_the_command_page_is_what_the_commands_say() -> None:
