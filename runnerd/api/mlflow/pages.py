@@ -89,13 +89,13 @@ async def _folder(request: web.Request, uri: str, parameter: str) -> web.StreamR
 
 
 async def _location_of_run(request: web.Request) -> str:
-    names = {one_query(request, "run_id"), one_query(request, "run_uuid")} - {None, ""}
-    if len(names) != 1:
-        raise invalid("run_id must be given exactly once")
-    run_id = str(names.pop())
+    run_ids = set(request.query.getall("run_id", []) + request.query.getall("run_uuid", []))
     reach = reach_of(request)
     if reach is not None:
-        await reach.require_runs([run_id])
+        await reach.require_runs(run_ids - {""})
+    if len(run_ids) != 1:
+        raise invalid("run_id must be given exactly once")
+    run_id = run_ids.pop()
     run = (await ask(request.app[SERVICES], "runs/get", run_id=run_id))["run"]
     return str(run["info"].get("artifact_uri", ""))
 

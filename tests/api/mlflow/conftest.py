@@ -111,9 +111,7 @@ def application(services: Services) -> web.Application:
 
 
 def settings(**server: float) -> Settings:
-    return Settings(
-        server=ServerSettings(**server), tracking=TrackingSettings(wait_seconds=120)
-    )
+    return Settings(server=ServerSettings(**server), tracking=TrackingSettings(wait_seconds=120))
 
 
 def services_of(

@@ -37,9 +37,7 @@ experiment = mlflow.get_experiment_by_name("everyday")
 assert experiment.artifact_location.startswith("mlflow-artifacts:"), experiment
 runs = client.search_runs([experiment.experiment_id], "metrics.loss < 1", order_by=["start_time"])
 assert run_id in [each.info.run_id for each in runs]
-children = client.search_runs(
-    [experiment.experiment_id], f"tags.`mlflow.parentRunId` = '{run_id}'"
-)
+children = client.search_runs([experiment.experiment_id], f"tags.`mlflow.parentRunId` = '{run_id}'")
 assert [each.info.run_id for each in children] == [child.info.run_id]
 
 with tempfile.TemporaryDirectory() as folder:
@@ -61,4 +59,4 @@ with tempfile.TemporaryDirectory() as folder:
     assert (down / "stuff" / "deep" / "er" / "naïve file ü.txt").read_text() == "ü"
     assert (down / "stuff" / "empty").read_bytes() == b""
     assert mlflow.artifacts.load_text(f"runs:/{run_id}/notes/hello.txt") == "hello"
-print(json.dumps({"run_id": run_id, "child": child.info.run_id}), file=sys.stdout)
+sys.stdout.write(json.dumps({"run_id": run_id, "child": child.info.run_id}))
