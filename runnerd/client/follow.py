@@ -65,12 +65,14 @@ def follow(
         try:
             for event in _connection(transport, path, seen):
                 pause, deadline = 0.1, time.monotonic() + patience
-                if event is None or (event.id is not None and event.id <= seen):
+                if event is None:
                     continue
-                seen = event.id if event.id is not None else seen
-                yield event
                 if event.kind == "end":
+                    yield event
                     return
+                if event.id is None or event.id > seen:
+                    seen = event.id or seen
+                    yield event
         except (DaemonAway, RequestRefused) as error:
             gone = isinstance(error, RequestRefused) and error.status not in (429, 503)
             if gone or time.monotonic() > deadline:

@@ -84,7 +84,7 @@ def _in_free_table(path: KeyPath, known: KnownKeys) -> bool:
 def _unknown_in_file(path: KeyPath, value: Any, source: str, known: KnownKeys) -> str:
     dotted = ".".join(path)
     if isinstance(value, Mapping):
-        sections = [f"[{'.'.join(section)}]" for section in sorted(known.sections)]
+        sections = [f"[{'.'.join(section)}]" for section in sorted(known.sections - {(PLUGINS,)})]
         return f"unknown section [{dotted}] in {source}" + suggestion(f"[{dotted}]", sections)
     return f"unknown setting {dotted} in {source}" + suggestion(dotted, known.dotted())
 
