@@ -1,6 +1,7 @@
 """Errors as clients see them: RFC 9457 problem details."""
 
 import json
+import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -38,6 +39,11 @@ class Problem(Exception):
         self.detail = detail
         self.errors = tuple(errors)
         self.headers = dict(headers or {})
+
+
+def new_request_id() -> str:
+    """Make up an id for a request that brought none."""
+    return uuid.uuid4().hex
 
 
 def away(detail: str, retry_after: float = 2.0) -> Problem:

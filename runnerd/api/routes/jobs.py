@@ -1,0 +1,150 @@
+"""Jobs: one, all of them, and asking one to stop."""
+
+import asyncio
+
+import structlog
+from aiohttp import web
+
+from runnerd.api.answers import json_answer, summary_fields, summary_of
+from runnerd.api.bodies import check_json, read_bytes
+from runnerd.api.endpoints import CURSOR, JOB_ID, LIMIT, Endpoint, Parameter
+from runnerd.api.joblogs import open_log
+from runnerd.api.queries import fault_in_query, job_id_of, limit_in, query_of
+from runnerd.api.schemas.common import NoFields
+from runnerd.api.schemas.training import JobDetail, JobList, JobSummary
+from runnerd.api.services import SERVICES, Services
+from runnerd.jobs import Job, JobState, JobStatus, states_of
+from runnerd.plugins import PluginError
+
+LOG_SECONDS = 5.0
+_STATUSES = [status.value for status in JobStatus]
+_FILTERS = frozenset({"status", "experiment_name", "model_name", "tag", "limit", "cursor"})
+_log = structlog.get_logger(__name__)
+
+
+async def get_job(request: web.Request) -> web.Response:
+    """Describe one job, with the last part of its output."""
+    services = request.app[SERVICES]
+    job = await services.store.get_job(job_id_of(request))
+    logs, log_fault = await _tail(services, job)
+    fields = summary_fields(job)
+    fields["warnings"] = (*job.warnings, *log_fault)
+    return json_answer(
+        JobDetail.model_validate({**fields, "logs": logs, **await _end_of(services, job)})
+    )
+
+
+async def _tail(services: Services, job: Job) -> tuple[str, tuple[str, ...]]:
+    try:
+        async with asyncio.timeout(LOG_SECONDS):
+            log = await open_log(services, job.id)
+            return await log.tail(services.settings.jobs.log_tail_bytes), ()
+    except (PluginError, TimeoutError) as error:
+        _log.warning("a log could not be read", job=job.id, why=str(error))
+        return "", ("the output can't be read at the moment: try again later",)
+
+
+async def _end_of(services: Services, job: Job) -> dict[str, object]:
+    """Tell how the newest attempt's script ended, if it has."""
+    after, end = 0, None
+    while job.started_at and (events := await services.store.events(job.id, after=after)):
+        after = events[-1].id
+        ends = [event for event in events if event.kind == "ended"]
+        end = ends[-1] if ends else end
+    if end is None or end.attempt != job.attempt:
+        return {}
+    return {name: end.data.get(name) for name in ("exit_code", "signal", "cause")}
+
+
+async def list_jobs(request: web.Request) -> web.Response:
+    """List jobs, newest first."""
+    query = query_of(request, _FILTERS)
+    page = await request.app[SERVICES].store.list_jobs(
+        states=_states_in(query),
+        experiment_name=query.get("experiment_name"),
+        model_name=query.get("model_name"),
+        tag=_tag_in(query),
+        limit=limit_in(query),
+        cursor=query.get("cursor"),
+    )
+    return json_answer(
+        JobList(items=tuple(summary_of(job) for job in page.items), next_cursor=page.next_cursor)
+    )
+
+
+def _states_in(query: dict[str, str]) -> frozenset[JobState] | None:
+    status = query.get("status")
+    if status is None:
+        return None
+    if status not in _STATUSES:
+        raise fault_in_query("status", f"must be one of {', '.join(_STATUSES)}")
+    return states_of(JobStatus(status))
+
+
+def _tag_in(query: dict[str, str]) -> tuple[str, str | None] | None:
+    tag = query.get("tag")
+    if tag is None:
+        return None
+    key, equals, value = tag.partition("=")
+    if not key:
+        raise fault_in_query("tag", "must be `key` or `key=value`")
+    return key, value if equals else None
+
+
+async def cancel(request: web.Request) -> web.Response:
+    """Ask a job to stop."""
+    query_of(request, frozenset())
+    await _refuse_content(request)
+    job = await request.app[SERVICES].store.request_cancel(job_id_of(request))
+    return json_answer(summary_of(job))
+
+
+async def _refuse_content(request: web.Request) -> None:
+    body = await read_bytes(request) if request.can_read_body else b""
+    if body.strip():
+        check_json(body, NoFields)
+
+
+_FILTER_PARAMETERS = (
+    Parameter("status", "query", "Jobs of this status.", {"type": "string", "enum": _STATUSES}),
+    Parameter("experiment_name", "query", "Jobs of this experiment."),
+    Parameter("model_name", "query", "Jobs that train this model."),
+    Parameter("tag", "query", "Jobs with this tag: `key`, or `key=value`."),
+    LIMIT,
+    CURSOR,
+)
+
+ENDPOINTS = (
+    Endpoint(
+        "GET",
+        "/mlops/training/jobs",
+        list_jobs,
+        "List jobs, newest first",
+        "training",
+        answer=JobList,
+        parameters=_FILTER_PARAMETERS,
+        errors=(422,),
+    ),
+    Endpoint(
+        "GET",
+        "/mlops/training/jobs/{job_id}",
+        get_job,
+        "One job, with the last part of its output",
+        "training",
+        answer=JobDetail,
+        parameters=(JOB_ID,),
+        errors=(404,),
+    ),
+    Endpoint(
+        "POST",
+        "/mlops/training/jobs/{job_id}/cancel",
+        cancel,
+        "Stop a job",
+        "training",
+        description="SIGTERM, the grace period, then SIGKILL for the whole process tree. "
+        "Idempotent; 409 once the job has ended otherwise.",
+        answer=JobSummary,
+        parameters=(JOB_ID,),
+        errors=(400, 404, 409, 413, 415, 422),
+    ),
+)

@@ -1,0 +1,209 @@
+"""Bodies of the training addresses."""
+
+import re
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, ValidationInfo
+
+from runnerd.api.schemas.common import Answer, FixedBody, ModelName, Moment, Name, Tags
+from runnerd.jobs import JobState, JobStatus
+from runnerd.settings import JobSettings
+
+VARIABLES_LIMIT = 1000
+VARIABLE_BYTES = 128 * 1024 - 1
+REQUIREMENTS_LIMIT = 1000
+OVERRIDDEN_VARIABLES = re.compile(r"MLFLOW_TRACKING_(URI|TOKEN)|RUNNERD_.*")
+
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+
+
+def _variables(value: dict[str, str]) -> dict[str, str]:
+    if len(value) > VARIABLES_LIMIT:
+        raise ValueError(f"must have at most {VARIABLES_LIMIT} entries")
+    for key, content in value.items():
+        if not _VARIABLE.fullmatch(key):
+            raise ValueError(
+                f"has the name {key[:80]!r}: a name has letters, digits and underscores, "
+                "and does not begin with a digit"
+            )
+        if "\x00" in content:
+            raise ValueError(f"has a NUL in {key[:80]!r}, which no variable can hold")
+        if len(key) + 1 + len(content.encode()) > VARIABLE_BYTES:
+            raise ValueError(f"has more than {VARIABLE_BYTES} bytes in {key[:80]!r}: use a file")
+    return value
+
+
+def _timeout(value: int | None, info: ValidationInfo) -> int | None:
+    jobs: JobSettings | None = (info.context or {}).get("jobs")
+    if value is None or jobs is None or jobs.min_timeout <= value <= jobs.max_timeout:
+        return value
+    raise ValueError(f"must be from {jobs.min_timeout} to {jobs.max_timeout} seconds")
+
+
+def _requirements(value: list[str]) -> list[str]:
+    if len(value) > REQUIREMENTS_LIMIT:
+        raise ValueError(f"must have at most {REQUIREMENTS_LIMIT} entries")
+    return value
+
+
+def _or_list(value: object) -> object:
+    return [] if value is None else value
+
+
+def _or_object(value: object) -> object:
+    return {} if value is None else value
+
+
+class TrainingFields(FixedBody):
+    """What a submission says besides its script."""
+
+    script_name: Annotated[
+        Name, Field(description="A display name, also the script's file name, made safe.")
+    ]
+    experiment_name: Name
+    model_name: Annotated[
+        ModelName, Field(description="The name under which the trained model is registered.")
+    ]
+    requirements: Annotated[list[str], BeforeValidator(_or_list), AfterValidator(_requirements)] = (
+        Field([], description="PEP 508 requirements.")
+    )
+    environment_vars: Annotated[
+        dict[str, str], BeforeValidator(_or_object), AfterValidator(_variables)
+    ] = Field({}, description="Variables that the script sees.")
+    timeout: Annotated[int | None, AfterValidator(_timeout)] = Field(
+        None, description="Seconds of the script's own time; 300 if left out, bounds are settings."
+    )
+    tags: Tags = Field({}, description="Put on the MLflow run and on the model version.")
+
+
+class TrainingRequest(TrainingFields):
+    """A script to run."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "script_name": "train.py",
+                    "script_content": "import mlflow\nwith mlflow.start_run():\n"
+                    "    mlflow.log_metric('loss', 0.1)\n",
+                    "experiment_name": "churn",
+                    "model_name": "churn-forest",
+                    "requirements": ["scikit-learn"],
+                    "environment_vars": {"EPOCHS": "3"},
+                    "timeout": 300,
+                    "tags": {"team": "growth"},
+                }
+            ]
+        }
+    )
+
+    script_content: Annotated[
+        str, Field(description="Base64 of UTF-8 Python source, or the source itself.")
+    ]
+
+
+class TrainingForm(TrainingFields):
+    """The same as a form, the script as a file."""
+
+    file: Annotated[str, Field(description="The script.", json_schema_extra={"format": "binary"})]
+
+
+class JobAnswer(Answer):
+    """A job, as far as it has come."""
+
+    job_id: str
+    script_name: str
+    experiment_name: str
+    model_name: str
+    status: JobStatus
+    run_id: str | None = Field(None, description="The MLflow run that this job made.")
+    model_version: str | None = None
+    error: str | None = Field(None, description="One sentence naming the cause.")
+    created_at: Moment
+    started_at: Moment | None = None
+    completed_at: Moment | None = None
+    warnings: tuple[str, ...] = ()
+
+
+class JobSummary(JobAnswer):
+    """A job in a list."""
+
+    phase: JobState = Field(description="Where the job stands, finer than its status.")
+    duration_seconds: float | None = Field(
+        None, description="Since it was started; grows while it runs."
+    )
+    attempt: int = 0
+    environment_key: str | None = None
+    requirements: tuple[str, ...] = ()
+    timeout: int
+    tags: dict[str, str]
+
+
+class JobDetail(JobSummary):
+    """A job with the last part of its output."""
+
+    logs: str = ""
+    exit_code: int | None = None
+    signal: int | None = None
+    cause: str | None = Field(None, description="Why the script is over, in one word.")
+
+
+class JobList(Answer):
+    """One page of jobs, newest first."""
+
+    items: tuple[JobSummary, ...]
+    next_cursor: str | None
+
+
+class JobEvent(Answer):
+    """One line of a job's history."""
+
+    id: int
+    job_id: str
+    attempt: int
+    at: Moment
+    kind: str
+    status: JobStatus
+    phase: JobState
+    reason: str
+    data: dict[str, Any]
+
+
+class EventList(Answer):
+    """A job's history, oldest first."""
+
+    items: tuple[JobEvent, ...]
+    next_cursor: str | None
+
+
+class JobArtifact(Answer):
+    """A file that one of the job's runs logged; ``size`` in bytes."""
+
+    path: str = Field(description="Relative to the run's artifacts; models lie under `models/`.")
+    size: int
+    run_id: str | None
+
+
+class ArtifactList(Answer):
+    """One page of a job's artifacts."""
+
+    items: tuple[JobArtifact, ...]
+    next_cursor: str | None
+
+
+class JobEnvironment(Answer):
+    """What a job's environment was resolved to."""
+
+    key: str = Field(description="The hash of lock, interpreter and platform.")
+    python_version: str
+    platform: str
+    requirements: tuple[str, ...] = Field(description="Every package, pinned.")
+    lock: str
+    built: bool
+
+
+class StreamEnd(Answer):
+    """The last event of a stream."""
+
+    status: Literal["completed", "failed", "cancelled"]
+    error: str | None
