@@ -1,1 +1,5 @@
-"""The published test kit for plugin authors."""
+"""The test kit: programmable fakes of the plugin contracts."""
+
+from runnerd.testing.tracker import FakeTracker
+
+__all__ = ["FakeTracker"]
