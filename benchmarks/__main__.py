@@ -41,7 +41,7 @@ def main(names: list[str]) -> int:
 
 def _measure(name: str) -> Measurement:
     settings = submissions.SETTINGS if name == "submissions" else {}
-    cache = str(SCRATCH / "packages")
+    cache = str(SCRATCH / "cache" / "uv")
     with running(empty_folder(SCRATCH / "data"), ENVIRONMENTS_CACHE=cache, **settings) as daemon:
         return ALL[name](daemon)
 

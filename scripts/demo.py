@@ -39,7 +39,7 @@ def main() -> int:
 
 
 def _in_a_clean_folder() -> int:
-    daemon = Daemon(empty_folder(FOLDER / "data"), ENVIRONMENTS_CACHE=str(FOLDER / "cache"))
+    daemon = Daemon(empty_folder(FOLDER / "data"), ENVIRONMENTS_CACHE=str(FOLDER / "cache" / "uv"))
     try:
         code = _show(daemon)
     except KeyboardInterrupt:

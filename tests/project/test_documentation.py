@@ -84,3 +84,15 @@ def test_the_command_page_has_every_command_and_option() -> None:
         assert f"## `{nested}`" in text
     for option in ("--follow", "--data-dir", "--json", "--url"):
         assert option in text
+
+
+def test_every_address_has_a_section_with_an_example(root: Path) -> None:
+    guide = (root / "docs" / "http-api.md").read_text()
+    sections = {
+        heading: body for heading, body in re.findall(r"^### `(.+)`\n(.*?)(?=^#|\Z)", guide, re.M | re.S)
+    }
+    addresses = {f"{each.method} {each.documented_path}": each for each in ENDPOINTS}
+    assert sections.keys() == addresses.keys()
+    pages_to_look_at = {"GET /docs"}
+    without = [name for name, body in sections.items() if "curl" not in body]
+    assert set(without) <= pages_to_look_at
