@@ -43,7 +43,7 @@ def test_the_jobs_own_win_over_the_daemons_and_arrive_unchanged() -> None:
 
 
 def test_the_way_to_the_tracker_is_not_the_jobs_to_choose() -> None:
-    asked = {name: "evil" for name in ("MLFLOW_TRACKING_URI", "MLFLOW_TRACKING_TOKEN")}
+    asked = dict.fromkeys(("MLFLOW_TRACKING_URI", "MLFLOW_TRACKING_TOKEN"), "evil")
     variables = composed({**asked, "RUNNERD_JOB_ID": "evil"})
     assert variables["MLFLOW_TRACKING_URI"] == "http://127.0.0.1:8000"
     assert variables["MLFLOW_TRACKING_TOKEN"] == "rnj_x"
