@@ -6,6 +6,7 @@ from runnerd.api.mlflow import artifacts, pages
 from runnerd.api.mlflow.proxy import front_page, proxy
 from runnerd.api.mlflow.refusals import in_mlflow_words
 
+_PATH = "{path:(?s:.*)}"
 _UPLOADS = {"/api": "mlflow-artifact", "/ajax-api": "mlflow-ajax-artifact"}
 
 UNBOUNDED_ROUTES: frozenset[str] = frozenset(_UPLOADS.values())
@@ -21,14 +22,14 @@ def _artifact_routes() -> list[web.RouteDef]:
     found = []
     for prefix, name in _UPLOADS.items():
         root = f"{prefix}/2.0/mlflow-artifacts"
-        one = f"{root}/artifacts/{{path:.*}}"
+        one = f"{root}/artifacts/{_PATH}"
         found += [
             web.get(one, in_mlflow_words(artifacts.download), name=name),
             web.put(one, in_mlflow_words(artifacts.upload), name=name),
             web.delete(one, in_mlflow_words(artifacts.remove), name=name),
             web.get(f"{root}/artifacts", in_mlflow_words(artifacts.list_folder)),
-            web.post(f"{root}/mpu/{{path:.*}}", in_mlflow_words(artifacts.refuse_parts)),
-            web.get(f"{root}/presigned/{{path:.*}}", in_mlflow_words(artifacts.refuse_address)),
+            web.post(f"{root}/mpu/{_PATH}", in_mlflow_words(artifacts.refuse_parts)),
+            web.get(f"{root}/presigned/{_PATH}", in_mlflow_words(artifacts.refuse_address)),
         ]
     return found
 
@@ -61,15 +62,15 @@ def _passing_routes() -> list[web.RouteDef]:
         *(
             web.route("*", address, passing)
             for address in (
-                "/api/2.0/mlflow/{rest:.*}",
-                "/api/3.0/mlflow/{rest:.*}",
-                "/ajax-api/{rest:.*}",
+                f"/api/2.0/mlflow/{_PATH}",
+                f"/api/3.0/mlflow/{_PATH}",
+                f"/ajax-api/{_PATH}",
                 "/graphql",
                 "/v1/traces",
             )
         ),
         *(
             web.get(address, passing)
-            for address in ("/health", "/version", "/static-files/{rest:.*}")
+            for address in ("/health", "/version", f"/static-files/{_PATH}")
         ),
     ]

@@ -11,7 +11,8 @@ from aiohttp import ClientError, web
 from runnerd.api.bodies import refuse_encoding
 from runnerd.api.mlflow.backend import whole_or_broken
 from runnerd.api.mlflow.refusals import Refusal
-from runnerd.api.services import SERVICES, Services
+from runnerd.api.ranges import range_headers, range_of
+from runnerd.api.services import SERVICES
 from runnerd.plugins import Download
 
 
@@ -55,19 +56,15 @@ def _broken_off(seen: int | None) -> Refusal:
 
 async def send(request: web.Request, key: str, name: str) -> web.StreamResponse:
     """Answer with an object, or with the one range of it that the client asks for."""
-    services = request.app[SERVICES]
-    wanted = await _range(request, services, key)
-    if wanted is None:
-        start, end = 0, None
-    else:
-        start, end = wanted
-    async with services.storage.get(key, start=start, end=end) as download:
-        answer = web.StreamResponse(status=200 if wanted is None else 206, headers=_headers(name))
+    storage = request.app[SERVICES].storage
+    asked = None
+    if "Range" in request.headers:
+        asked = range_of(request, (await storage.stat(key)).size)
+    start, end = asked or (0, None)
+    async with storage.get(key, start=start, end=end) as download:
+        headers = _headers(name) | range_headers(asked, download.size)
+        answer = web.StreamResponse(status=206 if asked else 200, headers=headers)
         answer.content_length = download.end - download.start
-        if wanted is not None:
-            answer.headers["Content-Range"] = (
-                f"bytes {download.start}-{download.end - 1}/{download.size}"
-            )
         await answer.prepare(request)
         if request.method != "HEAD":
             await _write(answer, download)
@@ -81,30 +78,10 @@ async def _write(answer: web.StreamResponse, download: Download) -> None:
         await answer.write_eof()
 
 
-async def _range(request: web.Request, services: Services, key: str) -> tuple[int, int] | None:
-    if "Range" not in request.headers:
-        return None
-    try:
-        asked = request.http_range
-    except ValueError:
-        return None  # RFC 9110: a range that can't be read is as if there were none
-    size = (await services.storage.stat(key)).size
-    start, end, _ = asked.indices(size)
-    if start >= end:
-        raise Refusal(
-            416,
-            "INVALID_PARAMETER_VALUE",
-            f"the object has {size} bytes: ask for a range within them",
-            headers={"Content-Range": f"bytes */{size}"},
-        )
-    return start, end
-
-
 def _headers(name: str) -> dict[str, str]:
     kind = mimetypes.guess_type(name)[0] or "application/octet-stream"
     file_name = quote(posixpath.basename(name), safe="")
     return {
-        "Accept-Ranges": "bytes",
         "Content-Type": kind,
         "Content-Disposition": f"attachment; filename*=UTF-8''{file_name}",
         "Content-Security-Policy": "sandbox",

@@ -5,7 +5,7 @@ import contextlib
 import os
 import socket
 import sys
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
 from subprocess import CompletedProcess
@@ -151,7 +151,7 @@ async def origin(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Orig
     storage = LocalStorage(folder / "storage")
     tracker = MlflowTracker(MlflowSettings(), PluginContext(folder / "mlflow", url))
     async with Store(f"sqlite:///{folder / 'runnerd.db'}") as store:
-        services = services_of(url, store, storage, tracker, settings(body_timeout=5))
+        services = services_of(url, store, storage, tracker, settings(body_timeout=3))
         probes = {"storage": storage.health, "tracking": tracker.health}
         async with opened(storage), opened(tracker), listening(application(services), bound):
             watch = asyncio.create_task(keep_watch(services.health, probes, tracker, 1))
@@ -167,7 +167,3 @@ async def http(origin: Origin) -> AsyncIterator[aiohttp.ClientSession]:
     """A plain HTTP client that sends paths as they are written."""
     async with aiohttp.ClientSession(origin.url) as session:
         yield session
-
-
-def as_job(job: WorkingJob) -> Mapping[str, str]:
-    return job.headers

@@ -29,16 +29,19 @@ class Workplace:
 
 
 class Caller:
-    """Calls the origin as one job, or as anybody."""
+    """Calls the origin as one job, or as anybody; targets are sent as they are written."""
 
-    def __init__(self, session: aiohttp.ClientSession, job: WorkingJob | None) -> None:
+    def __init__(
+        self, origin: Origin, session: aiohttp.ClientSession, job: WorkingJob | None
+    ) -> None:
+        self._origin = origin.url
         self._session = session
         self._headers = job.headers if job else {}
 
     async def __call__(
         self, method: str, target: str, document: Any = None, **options: Any
     ) -> tuple[int, Any]:
-        url = URL(str(self._session._base_url).rstrip("/") + target, encoded=True)
+        url = URL(self._origin + target, encoded=True)
         headers = {**self._headers, **options.pop("headers", {})}
         async with self._session.request(
             method, url, json=document, headers=headers, **options
@@ -50,7 +53,7 @@ class Caller:
 
 async def work(origin: Origin, http: aiohttp.ClientSession, name: str) -> Workplace:
     job = await origin.job(team="blue")
-    call = Caller(http, job)
+    call = Caller(origin, http, job)
     status, found = await call("GET", f"{API}/experiments/get-by-name?experiment_name=shared")
     if status == 404:
         status, found = await call("POST", f"{API}/experiments/create", {"name": "shared"})
@@ -175,10 +178,10 @@ def spellings(own: Workplace, foreign: Workplace) -> list[tuple[str, str, Any]]:
 
 
 async def test_nothing_foreign_is_reached(
-    http: aiohttp.ClientSession, two: tuple[Workplace, Workplace]
+    origin: Origin, http: aiohttp.ClientSession, two: tuple[Workplace, Workplace]
 ) -> None:
     own, foreign = two
-    call = Caller(http, own.job)
+    call = Caller(origin, http, own.job)
     for method, target, document in spellings(own, foreign):
         status, answer = await call(method, target, document)
         assert status == 403, (method, target, document, status, answer)
@@ -187,15 +190,15 @@ async def test_nothing_foreign_is_reached(
 
 
 async def test_what_was_checked_is_what_is_sent(
-    http: aiohttp.ClientSession, two: tuple[Workplace, Workplace]
+    origin: Origin, http: aiohttp.ClientSession, two: tuple[Workplace, Workplace]
 ) -> None:
     own, foreign = two
-    call = Caller(http, own.job)
+    call = Caller(origin, http, own.job)
     double = f'{{"run_id": "{foreign.run}", "key": "k", "value": "v", "run_id": "{own.run}"}}'
     headers = {"Content-Type": "application/json"}
     status, _ = await call("POST", f"{API}/runs/set-tag", data=double, headers=headers)
     assert status == 200
-    _, seen = await Caller(http, foreign.job)("GET", f"{API}/runs/get?run_id={foreign.run}")
+    _, seen = await Caller(origin, http, foreign.job)("GET", f"{API}/runs/get?run_id={foreign.run}")
     assert "k" not in [tag["key"] for tag in seen["run"]["data"]["tags"]]
     _, seen = await call("GET", f"{API}/runs/get?run_id={own.run}")
     assert "k" in [tag["key"] for tag in seen["run"]["data"]["tags"]]
@@ -205,20 +208,20 @@ async def test_what_was_checked_is_what_is_sent(
     "body", ["{", "[]", '"x"', "1", '{"run_id": 1}', '{"run_id": {"run_id": []}}']
 )
 async def test_a_body_that_is_no_object_is_refused(
-    http: aiohttp.ClientSession, two: tuple[Workplace, Workplace], body: str
+    origin: Origin, http: aiohttp.ClientSession, two: tuple[Workplace, Workplace], body: str
 ) -> None:
     headers = {"Content-Type": "application/json"}
-    status, answer = await Caller(http, two[0].job)(
+    status, answer = await Caller(origin, http, two[0].job)(
         "POST", f"{API}/runs/set-tag", data=body, headers=headers
     )
     assert (status, set(answer)) == (400, {"error_code", "message"})
 
 
 async def test_searches_show_what_is_the_jobs(
-    http: aiohttp.ClientSession, two: tuple[Workplace, Workplace]
+    origin: Origin, http: aiohttp.ClientSession, two: tuple[Workplace, Workplace]
 ) -> None:
     own, foreign = two
-    call = Caller(http, own.job)
+    call = Caller(origin, http, own.job)
     everywhere = {"experiment_ids": [own.experiment]}
     _, runs = await call("POST", f"{API}/runs/search", everywhere)
     assert [run["info"]["run_id"] for run in runs["runs"]] == [own.run]
@@ -240,11 +243,11 @@ async def test_searches_show_what_is_the_jobs(
 
 
 async def test_a_shared_name_takes_versions_but_not_changes(
-    http: aiohttp.ClientSession, two: tuple[Workplace, Workplace], origin: Origin
+    origin: Origin, http: aiohttp.ClientSession, two: tuple[Workplace, Workplace]
 ) -> None:
     _, foreign = two
     guest = await work(origin, http, "guest's first")
-    call = Caller(http, guest.job)
+    call = Caller(origin, http, guest.job)
     source = {"name": foreign.name, "source": f"models:/{guest.model}", "model_id": guest.model}
     status, made = await call("POST", f"{API}/model-versions/create", source)
     assert status == 200 and made["model_version"]["version"] == "2"
@@ -262,9 +265,9 @@ async def test_a_shared_name_takes_versions_but_not_changes(
 
 
 async def test_everybody_may_do_everything_where_no_token_is_asked_for(
-    http: aiohttp.ClientSession, two: tuple[Workplace, Workplace]
+    origin: Origin, http: aiohttp.ClientSession, two: tuple[Workplace, Workplace]
 ) -> None:
-    call = Caller(http, None)
+    call = Caller(origin, http, None)
     for place in two:
         status, seen = await call("GET", f"{API}/runs/get?run_id={place.run}")
         tags = {tag["key"]: tag["value"] for tag in seen["run"]["data"]["tags"]}
