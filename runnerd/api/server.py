@@ -20,7 +20,7 @@ class HttpServer:
         self._listener: asyncio.Server | None = None
 
     async def start(self, listener: socket.socket) -> None:
-        """Listen on a socket that is bound already."""
+        """Answer requests on a bound socket, which is closed by ``stop``."""
         settings = self._settings
         limits = Limits(
             header=settings.header_timeout,

@@ -2,8 +2,9 @@
 
 import mimetypes
 import posixpath
+from urllib.parse import quote
 
-from aiohttp import content_disposition_header, web
+from aiohttp import web
 
 from runnerd.api.answers import json_answer
 from runnerd.api.endpoints import CURSOR, JOB_ID, LIMIT, RANGE, Endpoint, Parameter
@@ -56,7 +57,7 @@ async def download(request: web.Request) -> web.StreamResponse:
         status=200 if asked is None else 206,
         headers={
             "Content-Type": mimetypes.guess_type(name)[0] or "application/octet-stream",
-            "Content-Disposition": content_disposition_header("attachment", filename=name),
+            "Content-Disposition": f"attachment; filename*=UTF-8''{quote(name, safe='')}",
             "Content-Security-Policy": "sandbox",
             "X-Content-Type-Options": "nosniff",
             **range_headers(asked, found.size),
