@@ -355,7 +355,7 @@ def build_environment(plan: Record, folder: str, tick: Tick) -> None:
         build = Build(plan, temporary, tick)
         build.install()
         if build.compile_new_packages():
-            build.install("--offline")
+            build.install()
         with open(os.path.join(build.folder, "runnerd.json"), "w", encoding="utf-8") as file:
             json.dump({"key": plan["key"], "python_version": plan["python_version"]}, file)
         sync_file_system(temporary)
@@ -378,8 +378,8 @@ class Build:
         with open(self.lock, "w", encoding="utf-8") as file:
             file.write(plan["lock"])
 
-    def install(self, *options: str) -> None:
-        """Make the environment anew and install the lock into it."""
+    def install(self) -> None:
+        """Make the environment anew and install the lock: from the cache, or else from outside."""
         plan = self.plan
         shutil.rmtree(self.folder, ignore_errors=True)
         common = ["--cache-dir", plan["cache"], "--no-config", "--no-progress"]
@@ -387,7 +387,9 @@ class Build:
         self.succeed([plan["uv"], *venv, *common])
         target = ["--python", os.path.join(self.folder, "bin", "python"), "--no-deps"]
         target += ["--link-mode", "hardlink", "-r", self.lock]
-        self.succeed([plan["uv"], "pip", "install", *target, *common, *plan["options"], *options])
+        install = [plan["uv"], "pip", "install", *target, *common, *plan["options"]]
+        if self.command([*install, "--offline"])[0] != 0:
+            self.succeed(install)
 
     def succeed(self, argv: list[str]) -> None:
         """Run a command of the build; raises ``BuildFailed`` with its last words."""
@@ -436,6 +438,7 @@ class Build:
                 options += ["-x", "/tests?/"]
                 self.command([self.plan["python"], "-I", "-m", "compileall", *options, *new])
             for path in new:
+                make_read_only(path)
                 open(os.path.join(markers, os.path.basename(path)), "w").close()
         finally:
             os.close(guard)
@@ -451,6 +454,18 @@ class Build:
             for path in packages
             if os.stat(path).st_ino in linked
         ]
+
+
+def make_read_only(wheel: str) -> None:
+    """Keep scripts from writing into what every environment links (root can't be kept from it).
+
+    What uv itself rewrites when it installs stays writable.
+    """
+    for folder, folders, files in os.walk(wheel):
+        folders[:] = [name for name in folders if not name.endswith((".dist-info", ".data"))]
+        for name in files:
+            path = os.path.join(folder, name)
+            os.chmod(path, os.stat(path).st_mode & 0o7555)
 
 
 def marked(markers: str, path: str) -> bool:

@@ -163,7 +163,7 @@ async def test_a_failed_build_ends_the_attempt_with_the_builders_reason(
     executor: SubprocessExecutor, plan: EnvironmentPlan, tmp_path: Path, package_cache: Path
 ) -> None:
     lock = "runnerd-has-no-such-package==1.0\n"
-    bad = replace(plan, key="bad", lock=lock, options=("--offline", "--no-index"))
+    bad = replace(plan, key="bad", lock=lock, options=("--no-index",))
     handle = await executor.launch(request_for(tmp_path / "a", "print('no')", bad))
     seen = [observation async for observation in executor.watch(handle)]
     assert [item.progress for item in seen][-1] is Progress.ENDED

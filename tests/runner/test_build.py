@@ -72,9 +72,7 @@ def test_a_failure_gives_the_builders_reason_and_leaves_nothing(
     tmp_path: Path, package_cache: Path
 ) -> None:
     lock = "runnerd-has-no-such-package==1.0\n"
-    plan = bare_plan(
-        tmp_path / "environments", package_cache, lock=lock, options=("--offline", "--no-index")
-    )
+    plan = bare_plan(tmp_path / "environments", package_cache, lock=lock, options=("--no-index",))
     with start_build(plan, tmp_path) as process:
         _, errors = process.communicate(timeout=60)
     assert process.returncode == 3
@@ -148,7 +146,7 @@ def test_a_running_script_holds_its_environment(tmp_path: Path, package_cache: P
 
 
 @pytest.mark.slow
-def test_bytecode_is_compiled_once_for_all_environments(
+def test_bytecode_is_compiled_once_and_for_all_environments_read_only(
     tmp_path: Path, package_cache: Path
 ) -> None:
     variables = {name: os.environ[name] for name in ("SSL_CERT_FILE",) if name in os.environ}
@@ -166,6 +164,7 @@ def test_bytecode_is_compiled_once_for_all_environments(
         for plan in (first, second)
     ]
     assert found[0].stat().st_ino == found[1].stat().st_ino
+    assert found[0].stat().st_mode & 0o222 == 0
     python = Path(second.root) / second.key / "bin" / "python"
     told = subprocess.run(
         [python, "-v", "-c", "import idna"], stderr=subprocess.PIPE, text=True, check=True

@@ -3,6 +3,7 @@
 import json
 import os
 import tempfile
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 from subprocess import DEVNULL, PIPE
@@ -28,6 +29,8 @@ from runnerd.plugins import (
 from runnerd.runner import RUNNER_FILE
 
 RUNNER_SECONDS = 20.0
+INTRODUCTION_SECONDS = 5.0
+INTRODUCTION_PAUSE = 0.01
 RUNNER_VARIABLES = {"PATH": "/usr/local/bin:/usr/bin:/bin"}
 
 
@@ -57,8 +60,11 @@ class SubprocessExecutor(Executor):
 
     async def launch(self, request: LaunchRequest) -> Handle:
         place = Place(request.attempt_id, request.folder.absolute())
-        lock = await to_thread.run_sync(_prepare, place, request)
+        await to_thread.run_sync(_make_folder, place)
+        # Not in a thread, whose result a cancellation would drop: a lost lock is never let go.
+        lock = records.take_lock(place)
         try:
+            await to_thread.run_sync(records.prepare, place, request)
             await self._runner("launch", str(place.folder), str(lock), lock=lock)
         finally:
             os.close(lock)
@@ -101,6 +107,7 @@ class SubprocessExecutor(Executor):
                     stderr=PIPE,
                     check=False,
                     env=RUNNER_VARIABLES,
+                    start_new_session=True,
                     pass_fds=() if lock is None else (lock,),
                 )
         except TimeoutError:
@@ -122,21 +129,13 @@ def _check_folder(folder: Path) -> None:
     os.close(os.pidfd_open(os.getpid()))
 
 
-def _prepare(place: Place, request: LaunchRequest) -> int:
-    """Lay out the folder and give its lock, held."""
+def _make_folder(place: Place) -> None:
     place.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     require_local(place.folder)
-    lock = records.take_lock(place)
-    try:
-        records.prepare(place, request)
-    except BaseException:
-        os.close(lock)
-        raise
-    return lock
 
 
 def _verdict(place: Place) -> Verdict:
-    if records.is_locked(place):
+    if _is_run(place):
         return Verdict.ADOPTED
     if records.read_outcome(place) is not None:
         return Verdict.ENDED
@@ -144,6 +143,19 @@ def _verdict(place: Place) -> Verdict:
         return Verdict.NEVER_RAN
     processes.sweep(place)
     return Verdict.GONE
+
+
+def _is_run(place: Place) -> bool:
+    """Tell whether a runner lives; one that is only starting gets the time to introduce itself.
+
+    Until then it may still fall with the daemon that launched it.
+    """
+    deadline = time.monotonic() + INTRODUCTION_SECONDS
+    while records.is_locked(place):
+        if processes.is_introduced(place) or time.monotonic() > deadline:
+            return True
+        time.sleep(INTRODUCTION_PAUSE)
+    return False
 
 
 def _stop(place: Place, cause: Cause) -> None:

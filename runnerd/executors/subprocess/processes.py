@@ -32,6 +32,15 @@ def open_runner(place: Place) -> int | None:
     return None
 
 
+def is_introduced(place: Place) -> bool:
+    """Tell whether the runner that is alive has said who it is."""
+    pidfd = open_runner(place)
+    if pidfd is None:
+        return False
+    os.close(pidfd)
+    return True
+
+
 def wake_runner(place: Place) -> None:
     """Tell the runner to look for a stop request; it would find it a little later anyway."""
     pidfd = open_runner(place)
