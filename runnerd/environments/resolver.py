@@ -17,6 +17,7 @@ from runnerd.environments.secrets import address_of
 
 _LONGEST_WAIT = 30.0
 _ATTEMPTS = 4
+_BETWEEN_ATTEMPTS = 15.0
 
 
 def uv_variables(
@@ -27,21 +28,18 @@ def uv_variables(
 ) -> dict[str, str]:
     """Compose all that uv's processes see: ``variables``, PATH, HOME, and the package indexes.
 
-    uv gives up on a silent index early enough to say so within ``seconds``.
+    uv gives up on a silent index early enough to say so within ``seconds``. How often and how
+    long it tries can be overridden by ``variables``.
     """
     own = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
-    wait = max(1.0, min(_LONGEST_WAIT, seconds / (_ATTEMPTS + 1)))
-    settings = {
-        "UV_NO_CONFIG": "1",
-        "UV_PYTHON_DOWNLOADS": "never",
-        "UV_HTTP_RETRIES": str(_ATTEMPTS - 1),
-        "UV_HTTP_TIMEOUT": str(int(wait)),
-    }
+    wait = max(1.0, min(_LONGEST_WAIT, (seconds - _BETWEEN_ATTEMPTS) / _ATTEMPTS))
+    patience = {"UV_HTTP_RETRIES": str(_ATTEMPTS - 1), "UV_HTTP_TIMEOUT": str(int(wait))}
+    settings = {"UV_NO_CONFIG": "1", "UV_PYTHON_DOWNLOADS": "never"}
     if index_url:
         settings["UV_DEFAULT_INDEX"] = index_url
     if extra_index_urls:
         settings["UV_INDEX"] = " ".join(extra_index_urls)
-    return {**own, **variables, **settings}
+    return {**own, **patience, **variables, **settings}
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,9 +11,8 @@ class EnvironmentPlan:
     requirements file. ``python`` is the interpreter's full path and ``python_version`` its
     version as ``3.11.7``. ``root`` is the folder that holds one folder a key, ``cache`` uv's
     package cache and ``uv`` its executable. ``options`` are further arguments of the install
-    (package indexes), ``variables`` what the build's
-    process may see: index credentials travel there, so they are not in the repr. ``build_timeout`` is in
-    seconds.
+    (package indexes), ``variables`` what the build's process may see: they may hold credentials,
+    so the repr leaves them out. ``build_timeout`` is in seconds.
     """
 
     key: str
