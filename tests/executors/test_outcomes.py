@@ -9,7 +9,14 @@ import pytest
 from runnerd.executors.subprocess import SubprocessExecutor
 from runnerd.jobs import Cause, EnvironmentPlan
 from runnerd.plugins import Progress
-from tests.executors.attempts import is_alive, outcome_of, output_of, request_for, until_output
+from tests.executors.attempts import (
+    is_alive,
+    outcome_of,
+    output_of,
+    request_for,
+    until,
+    until_output,
+)
 
 pytestmark = pytest.mark.anyio
 
@@ -179,17 +186,17 @@ async def test_a_failed_build_ends_the_attempt_with_the_builders_reason(
 async def test_a_cancel_while_building_ends_the_builder(
     executor: SubprocessExecutor, plan: EnvironmentPlan, tmp_path: Path
 ) -> None:
-    uv = tmp_path / "uv"
-    uv.write_text(f"#!/bin/sh\necho $$ > {tmp_path}/pid\nexec sleep 60\n")
+    uv, pid_file = tmp_path / "uv", tmp_path / "pid"
+    uv.write_text(f"#!/bin/sh\necho $$ > {pid_file}\nexec sleep 60\n")
     uv.chmod(0o755)
     slow = replace(plan, key="slow", uv=str(uv))
     handle = await executor.launch(request_for(tmp_path / "a", "print('no')", slow))
     outcome = None
     async for observation in executor.watch(handle):
         if observation.progress is Progress.BUILDING:
+            await until(lambda: pid_file.exists() and pid_file.read_text() != "")
             await executor.stop(handle, Cause.CANCELLED)
         outcome = observation.outcome
     assert outcome is not None
     assert (outcome.cause, outcome.script_started_at) == (Cause.CANCELLED, None)
-    pid_file = tmp_path / "pid"
-    assert not pid_file.exists() or not is_alive(int(pid_file.read_text()))
+    assert not is_alive(int(pid_file.read_text()))

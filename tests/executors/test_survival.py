@@ -82,7 +82,9 @@ def handle_in(executor: SubprocessExecutor, folder: Path) -> Handle:
     return executor.handle_for(f"{folder.name}-1", folder)
 
 
-def runner_of(folder: Path) -> int:
+async def runner_of(folder: Path) -> int:
+    """Wait for the runner to introduce itself and give its pid."""
+    await until((folder / "runner.json").exists)
     return int(json.loads((folder / "runner.json").read_text())["pid"])
 
 
@@ -133,7 +135,7 @@ async def test_an_end_without_a_daemon_is_on_record(
     handle = handle_in(executor, folder)
     with start_daemon(folder, COUNT + "raise SystemExit(5)", plan) as daemon:
         daemon.kill()
-    runner = runner_of(folder)
+    runner = await runner_of(folder)
     await until(lambda: not is_alive(runner))
     assert await executor.adopt(handle) is Verdict.ENDED
     assert (await outcome_of(executor, handle)).exit_code == 5
@@ -154,7 +156,7 @@ async def test_a_killed_runner_is_seen_and_its_script_does_not_live_on(
 ) -> None:
     handle = await executor.launch(request_for(tmp_path / "a", WAIT, plan))
     script = pid_in(await until_output(executor, handle, b"ready"))
-    os.kill(runner_of(tmp_path / "a"), signal.SIGKILL)
+    os.kill(await runner_of(tmp_path / "a"), signal.SIGKILL)
     outcome = await outcome_of(executor, handle)
     assert outcome.cause is Cause.LOST
     assert "without a record" in outcome.detail
@@ -169,7 +171,7 @@ async def test_adopting_what_a_killed_runner_left_ends_the_script(
 ) -> None:
     handle = await executor.launch(request_for(tmp_path / "a", WAIT, plan))
     script = pid_in(await until_output(executor, handle, b"ready"))
-    runner = runner_of(tmp_path / "a")
+    runner = await runner_of(tmp_path / "a")
     os.kill(runner, signal.SIGKILL)
     await until(lambda: not is_alive(runner))
     assert await executor.adopt(handle) is Verdict.GONE
@@ -182,7 +184,7 @@ async def test_the_runner_survives_a_hangup_and_a_stray_sigterm(
     handle = await executor.launch(request_for(tmp_path / "a", COUNT, plan))
     await until_output(executor, handle, b"line 3\n")
     for number in (signal.SIGHUP, signal.SIGTERM, signal.SIGINT):
-        os.kill(runner_of(tmp_path / "a"), number)
+        os.kill(await runner_of(tmp_path / "a"), number)
     assert (await outcome_of(executor, handle)).succeeded
 
 

@@ -28,8 +28,9 @@ def uv_that_logs(folder: Path, uv: str, seconds: float = 0.0) -> tuple[str, Path
 
 
 def wait_for(path: Path) -> None:
+    """Wait until the file is there and has something in it."""
     deadline = time.monotonic() + 20
-    while not path.exists():
+    while not (path.exists() and path.stat().st_size):
         assert time.monotonic() < deadline, f"{path} did not appear"
         time.sleep(0.01)
 
@@ -129,7 +130,9 @@ def test_the_builder_sees_the_plans_variables_only(tmp_path: Path, package_cache
 
 def test_a_running_script_holds_its_environment(tmp_path: Path, package_cache: Path) -> None:
     plan = bare_plan(tmp_path / "environments", package_cache)
-    script = "open('here', 'w').close()\nimport time\nwhile True: time.sleep(0.01)"
+    script = (
+        "print('x', file=open('here', 'w'), flush=True)\nimport time\nwhile True: time.sleep(0.01)"
+    )
     folder = lay_out(tmp_path / "attempt", script, plan)
     with start_runner("run", str(folder)) as process:
         wait_for(folder / "work" / "here")
