@@ -97,17 +97,8 @@ class Registry:
 
     async def get_version(self, name: str, version: str) -> ModelVersion:
         """Describe a version: its number, ``latest`` or ``@alias``."""
-        if version.startswith("@"):
-            answer = await self._rest.get("registered-models/alias", name=name, alias=version[1:])
-        else:
-            if version == "latest":
-                version = await self._newest(name)
-            if not version.isdecimal():
-                raise NotFound(
-                    f"model {name!r} has no version {version!r}: give a number, 'latest' or "
-                    "an alias as '@champion'"
-                )
-            answer = await self._rest.get("model-versions/get", name=name, version=version)
+        number = await self._number(name, version)
+        answer = await self._rest.get("model-versions/get", name=name, version=number)
         return await self._complete(answer["model_version"])
 
     async def census(self) -> Census:
@@ -152,11 +143,20 @@ class Registry:
                 "model-versions/set-tag", name=name, version=version, key=key, value=value
             )
 
-    async def _newest(self, name: str) -> str:
-        numbers = [int(each.version) for each in (await self.get_model(name)).latest_versions]
-        if not numbers:
+    async def _number(self, name: str, version: str) -> str:
+        if version.isdecimal():
+            return version
+        model = await self.get_model(name)
+        if version == "latest" and model.latest_versions:
+            return str(max(int(each.version) for each in model.latest_versions))
+        if version.startswith("@") and version[1:] in model.aliases:
+            return model.aliases[version[1:]]
+        if version == "latest":
             raise NotFound(f"model {name!r} has no version yet")
-        return str(max(numbers))
+        raise NotFound(
+            f"model {name!r} has no version {version!r}: give a number, 'latest' or an alias "
+            "as '@champion'"
+        )
 
     async def _complete(self, answer: dict[str, Any]) -> ModelVersion:
         return version_of(answer, await self._artifacts(answer))

@@ -30,6 +30,7 @@ LAST_BACKOFF = 30.0
 STEADY_SECONDS = 60.0
 POLL_SECONDS = 0.25
 MAX_SOCKET_PATH = 100
+DATABASE = "mlflow.db"
 MAX_LOG_BYTES = 8 * 1024 * 1024
 KEPT_VARIABLES = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR", "SSL_CERT_FILE", "SSL_CERT_DIR")
 # ``mlflow db upgrade URL`` would show the database's password in the list of processes.
@@ -45,7 +46,8 @@ class ServerPlan:
     """What the server is started with.
 
     ``folder`` is private to it, ``origin`` the daemon's public address, ``store_uri`` its
-    database, None for a SQLite file in ``folder``. ``start_timeout`` is in seconds.
+    database, None for a SQLite file in ``folder``. ``start_timeout`` is in seconds; the migration of a database that an older MLflow used is not
+    bounded.
     """
 
     folder: Path
@@ -116,7 +118,9 @@ class ManagedServer:
     async def _serve(self, probe: Callable[[], Awaitable[object]]) -> str:
         process = await self._start()
         try:
-            with anyio.move_on_after(self._plan.start_timeout) as starting:
+            # A migration may take its time: to kill one half way would be worse than to wait.
+            limit = float("inf") if self._migrates else self._plan.start_timeout
+            with anyio.move_on_after(limit) as starting:
                 if await self._came_up(process, probe):
                     starting.deadline = float("inf")
                     self._trouble, self._up = "", True
@@ -175,7 +179,7 @@ class ManagedServer:
             "--timeout-keep-alive 75 --no-access-log --log-level warning",
         ]
         commands = [server]
-        if self._schema_file.exists() and self._schema_file.read_text() != self._schema:
+        if self._migrates:
             commands.insert(0, [sys.executable, "-c", UPGRADE])
         guardian = Path(__file__).with_name("guardian.py")
         return [
@@ -196,7 +200,14 @@ class ManagedServer:
 
     @property
     def _store_uri(self) -> str:
-        return self._plan.store_uri or f"sqlite:///{self._plan.folder / 'mlflow.db'}"
+        return self._plan.store_uri or f"sqlite:///{self._plan.folder / DATABASE}"
+
+    @property
+    def _migrates(self) -> bool:
+        """Whether the database may be another MLflow version's; a new one is made by the server."""
+        if self._schema_file.exists():
+            return self._schema_file.read_text() != self._schema
+        return bool(self._plan.store_uri) or (self._plan.folder / DATABASE).exists()
 
     @property
     def _schema(self) -> str:
