@@ -9,8 +9,8 @@ from contextlib import AsyncExitStack, asynccontextmanager
 import anyio
 import structlog
 
-from runnerd.api import make_app
-from runnerd.api.server import serve_app
+from runnerd.api.app import make_app
+from runnerd.api.server import HttpServer
 from runnerd.api.services import Services
 from runnerd.environments import Environments
 from runnerd.holding import hold_data_dir
@@ -51,11 +51,13 @@ async def _serve(settings: Settings) -> None:
         async with anyio.create_task_group() as group:
             group.start_soon(scheduler.run)
             group.start_soon(keep_watch, services.health, _probes(services), services.tracker)
-            async with serve_app(make_app(services), listener, settings.server):
-                _log.info("runnerd is ready", url=services.origin, jobs_recovered=found)
-                await _until_signalled()
-                stopping.set()
-                _log.info("runnerd stops; running jobs go on")
+            server = HttpServer(make_app(services), settings.server)
+            await server.start(listener)
+            _log.info("runnerd is ready", url=services.origin, jobs_recovered=found)
+            await _until_signalled()
+            stopping.set()
+            _log.info("runnerd stops; running jobs go on")
+            await server.stop()
             group.cancel_scope.cancel()
 
 

@@ -58,6 +58,7 @@ class AttemptCarrier:
         self._claim = claim
         self._cancelled = anyio.Event()
         self._state = claim.job.state
+        self._adopting = False
 
     def cancel(self) -> None:
         """Ask for the attempt's end."""
@@ -93,6 +94,7 @@ class AttemptCarrier:
         if handle is None:
             return None
         verdict = await self._executor.adopt(handle)
+        self._adopting = verdict is not Verdict.NEVER_RAN
         _log.info("adopted an attempt", job=self._claim.job.id, verdict=verdict.value)
         never_ran = verdict is Verdict.NEVER_RAN and self._state is JobState.PREPARING
         return None if never_ran else handle
@@ -167,7 +169,7 @@ class AttemptCarrier:
         return await self._environments.resolve(requirements)
 
     async def _watch(self, handle: Handle) -> Outcome:
-        building = False
+        building = self._adopting
         async with beside(self._stop_when_cancelled(handle)):
             async for seen in self._executor.watch(handle):
                 if seen.progress is Progress.BUILDING and not building:
