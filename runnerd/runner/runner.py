@@ -435,7 +435,7 @@ class Build:
             new = [path for path in self.unpacked_wheels() if not marked(markers, path)]
             if new:
                 options = ["-q", "-j0", "--invalidation-mode", "unchecked-hash"]
-                options += ["-x", "/tests?/"]
+                options += ["-x", "/archive-v[0-9]+/.*/tests?/"]
                 self.command([self.plan["python"], "-I", "-m", "compileall", *options, *new])
             for path in new:
                 make_read_only(path)

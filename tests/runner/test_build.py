@@ -153,7 +153,7 @@ def test_bytecode_is_compiled_once_and_for_all_environments_read_only(
     tmp_path: Path, package_cache: Path
 ) -> None:
     variables = {name: os.environ[name] for name in ("SSL_CERT_FILE",) if name in os.environ}
-    cache = tmp_path / "cache" / "uv"
+    cache = tmp_path / "tests" / "uv"
     first, second = (
         bare_plan(
             tmp_path / "environments", cache, key=key, lock="idna==3.10\n", variables=variables
