@@ -1,6 +1,7 @@
 """Writes ``docs/commands.md`` from the commands themselves (``make docs``)."""
 
 from collections.abc import Iterator
+from inspect import cleandoc
 from pathlib import Path
 
 import click
@@ -45,7 +46,7 @@ def _section(context: click.Context) -> str:
 def _option_rows(context: click.Context) -> Iterator[str]:
     for parameter in context.command.get_params(context):
         record = parameter.get_help_record(context)
-        if isinstance(parameter, click.Option) and record and parameter.name != "help":
+        if isinstance(parameter, click.Option) and record and "--help" not in parameter.opts:
             option, meaning = (text.replace("|", "\\|") for text in record)
             yield f"| `{option}` | {meaning} |\n"
 
@@ -53,7 +54,7 @@ def _option_rows(context: click.Context) -> Iterator[str]:
 def _unwrapped(text: str) -> str:
     r"""Give the help text as Markdown: a paragraph after ``\b`` keeps its lines, as a block."""
     paragraphs = []
-    for paragraph in text.strip().split("\n\n"):
+    for paragraph in cleandoc(text).split("\n\n"):
         mark, _, rest = paragraph.partition("\n")
         paragraphs.append(f"```text\n{rest}\n```" if mark == "\b" else paragraph)
     return "\n\n".join(paragraphs)

@@ -34,5 +34,6 @@ if ! .venv/bin/uv --version >/dev/null 2>&1; then
     awk '/^uv==/ {found = 1} found {print} found && !/\\$/ {exit}' requirements.lock >.venv/uv.txt
     .venv/bin/python -m pip install --quiet --require-hashes --no-deps -r .venv/uv.txt
 fi
-.venv/bin/uv pip sync --python .venv/bin/python --require-hashes requirements.lock
+# Compiled here once, or each start of the daemon compiles anew where PYTHONDONTWRITEBYTECODE is set.
+.venv/bin/uv pip sync --python .venv/bin/python --require-hashes --compile-bytecode requirements.lock
 .venv/bin/uv pip install --quiet --python .venv/bin/python --no-deps --no-build-isolation --editable .
