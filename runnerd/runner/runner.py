@@ -57,13 +57,14 @@ class Stopped(Exception):
 # Files
 
 
-def read_json(path: str) -> Any:
-    """Give what is in the file, or None where it is not there or not whole."""
+def read_json(path: str) -> Record | None:
+    """Give the object in the file, or None where it is not there or not whole."""
     try:
         with open(path, encoding="utf-8") as file:
-            return json.load(file)
+            value = json.load(file)
     except (FileNotFoundError, ValueError):
         return None
+    return value if isinstance(value, dict) else None
 
 
 def write_durably(path: str, value: Record) -> None:
@@ -160,11 +161,11 @@ def descendants() -> list[int]:
 
 
 def send(pids: Iterable[int], number: int) -> None:
-    """Signal processes; those that are gone by now are no matter."""
+    """Signal processes, but for those that are gone by now or belong to another user."""
     for pid in pids:
         try:
             os.kill(pid, number)
-        except ProcessLookupError:
+        except (ProcessLookupError, PermissionError):
             continue
 
 
@@ -488,7 +489,11 @@ class Attempt:
 
     def __init__(self, folder: str) -> None:
         self.folder = os.path.abspath(folder)
-        self.request = read_json(self.path("request.json"))
+        request = read_json(self.path("request.json"))
+        if request is None:
+            raise FileNotFoundError(self.path("request.json"))
+        self.request = request
+        self.output = -1
         self.deadline = 0.0
         self.started_at: float | None = None
 
@@ -523,10 +528,9 @@ class Attempt:
         environment, lock, _ = provide_environment(
             request["environment"], self.stop_cause, self.announce_building
         )
-        output = os.open(self.path("output.log"), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         try:
             kills = oom_kills()
-            tree = self.start(environment, output)
+            tree = self.start(environment)
             cause = tree.wait(self.check, request["grace_seconds"])
             self.over_log_limit()
             record = record_of(tree, cause)
@@ -535,14 +539,13 @@ class Attempt:
                 record["cause"] = "out_of_memory"
             return record
         finally:
-            os.close(output)
             os.close(lock)
 
     def announce_building(self) -> None:
         """Tell watchers that there is an environment to wait for."""
         write_durably(self.path("building"), {"at": time.time()})
 
-    def start(self, environment: str, output: int) -> Tree:
+    def start(self, environment: str) -> Tree:
         """Start the script, after the fact is durable that it is about to."""
         request = self.request
         binaries = os.path.join(environment, "bin")
@@ -550,10 +553,12 @@ class Attempt:
         variables["PATH"] = binaries + ":" + variables.get("PATH", DEFAULT_PATH)
         variables["VIRTUAL_ENV"] = environment
         variables["RUNNERD_ATTEMPT_ID"] = request["attempt_id"]
+        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND
+        self.output = os.open(self.path("output.log"), flags, 0o600)
         started_at = time.time()
         write_durably(self.path("started.json"), {"script_started_at": started_at, **identity()})
         argv = [os.path.join(binaries, "python"), request["script_name"]]
-        tree = Tree(argv, variables, self.path("work"), output)
+        tree = Tree(argv, variables, self.path("work"), self.output)
         self.started_at = started_at
         self.deadline = time.monotonic() + request["timeout"]
         return tree
@@ -566,16 +571,16 @@ class Attempt:
 
     def over_log_limit(self) -> bool:
         """Keep the output's first bytes up to its limit; tell whether there were more."""
-        path, limit = self.path("output.log"), self.request["log_limit"]
-        over: bool = os.path.getsize(path) > limit
+        limit: int = self.request["log_limit"]
+        over = os.fstat(self.output).st_size > limit
         if over:
-            os.truncate(path, limit)
+            os.ftruncate(self.output, limit)
         return over
 
     def stop_cause(self, _number: int | None) -> str | None:
         """Give the cause for which somebody asked to stop. A signal is only a wake-up."""
         stop = read_json(self.path("stop.json"))
-        return str(stop["cause"]) if stop else None
+        return str(stop.get("cause", "cancelled")) if stop is not None else None
 
 
 def record_of(tree: Tree, cause: str | None) -> Record:

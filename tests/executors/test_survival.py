@@ -166,6 +166,27 @@ async def test_a_killed_runner_is_seen_and_its_script_does_not_live_on(
         await executor.launch(request_for(tmp_path / "a", WAIT, plan))
 
 
+async def test_a_script_that_removes_its_own_records_does_not_trip_the_runner(
+    executor: SubprocessExecutor, plan: EnvironmentPlan, tmp_path: Path
+) -> None:
+    script = "import os, time\nprint('pid', os.getpid(), 'ready')\ntime.sleep(0.2)\n"
+    script += "os.remove('../output.log')\nopen('../stop.json', 'w').write('[]')\ntime.sleep(60)"
+    handle = await executor.launch(request_for(tmp_path / "a", script, plan, timeout=1.0))
+    pid = pid_in(await until_output(executor, handle, b"ready"))
+    assert (await outcome_of(executor, handle)).cause is Cause.TIMEOUT
+    assert not is_alive(pid)
+
+
+async def test_a_runner_that_can_not_work_says_why(
+    executor: SubprocessExecutor, plan: EnvironmentPlan, tmp_path: Path
+) -> None:
+    folder = tmp_path / "a"
+    (folder / "runner.json.half").mkdir(parents=True)
+    outcome = await outcome_of(executor, await executor.launch(request_for(folder, WAIT, plan)))
+    assert outcome.cause is Cause.LOST
+    assert "Is a directory" in outcome.detail
+
+
 async def test_adopting_what_a_killed_runner_left_ends_the_script(
     executor: SubprocessExecutor, plan: EnvironmentPlan, tmp_path: Path
 ) -> None:

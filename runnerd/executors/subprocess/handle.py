@@ -34,6 +34,10 @@ class Place:
         return self.folder / "runner.json"
 
     @property
+    def runner_log(self) -> Path:
+        return self.folder / "runner.log"
+
+    @property
     def building(self) -> Path:
         return self.folder / "building"
 

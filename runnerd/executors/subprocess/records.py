@@ -25,9 +25,9 @@ def read(path: Path) -> dict[str, Any] | None:
 
 
 def read_outcome(place: Place) -> Outcome | None:
-    """Give the recorded end of an attempt, or None where there is none."""
+    """Give the recorded end of an attempt, or None where there is none that can be read."""
     record = read(place.exit)
-    if record is None:
+    if record is None or record.get("cause") not in list(Cause):
         return None
     return Outcome(
         cause=Cause(record["cause"]),
@@ -37,6 +37,15 @@ def read_outcome(place: Place) -> Outcome | None:
         script_started_at=record.get("script_started_at"),
         ended_at=record.get("ended_at"),
     )
+
+
+def last_words(place: Place) -> str:
+    """Give the last line that the runner itself wrote, empty where it had nothing to say."""
+    try:
+        lines = place.runner_log.read_text(errors="replace").splitlines()
+    except FileNotFoundError:
+        return ""
+    return lines[-1] if lines else ""
 
 
 def write_durably(path: Path, record: Mapping[str, Any]) -> None:

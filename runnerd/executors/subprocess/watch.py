@@ -93,9 +93,11 @@ def _outcome(place: Place) -> Outcome:
         return recorded
     started = records.read(place.started)
     swept = processes.sweep(place)
+    words = records.last_words(place)
+    detail = (UNSEEN if started else NEVER_SEEN) + (f": {words}" if words else "")
     return Outcome(
         cause=Cause.LOST,
-        detail=(UNSEEN if started else NEVER_SEEN) + ("" if swept else LEFT),
+        detail=detail + ("" if swept else LEFT),
         script_started_at=_number(started, "script_started_at"),
     )
 
