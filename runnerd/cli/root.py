@@ -2,7 +2,9 @@
 
 import os
 import sys
+from collections.abc import Sequence
 from importlib import import_module
+from typing import NoReturn
 
 import click
 
@@ -72,9 +74,9 @@ def root(context: click.Context, url: str, token: str | None) -> None:
     context.obj = Address(url, token)
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run the command that was typed; ends the process with its exit code."""
     with failing():
-        code = root.main(prog_name="runnerd", standalone_mode=False)
-    sys.stdout.flush()
-    sys.exit(code if isinstance(code, int) else os.EX_OK)
+        code = root.main(arguments, prog_name="runnerd", standalone_mode=False)
+        sys.stdout.flush()
+        sys.exit(code if isinstance(code, int) else os.EX_OK)

@@ -40,5 +40,8 @@ def _rows(url: str, found: dict[str, Any]) -> list[tuple[str, Any]]:
         if health.get("detail"):
             words.append(f": {health['detail']}", style="default")
         rows.append((kind.capitalize(), words))
-    jobs = ", ".join(f"{count} {name}" for name, count in found.get("jobs", {}).items() if count)
+    queue = found.get("queue")
+    if queue is None:
+        return [*rows, ("Jobs", state("unknown: the database does not answer"))]
+    jobs = ", ".join(f"{count} {name}" for name, count in queue.items() if count)
     return [*rows, ("Jobs", jobs or "none")]

@@ -2,18 +2,18 @@
 
 import os
 import shutil
-import socket
 import tempfile
 from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from platform import python_version
 from subprocess import CalledProcessError
 
 import anyio
 import uv
 
 from runnerd.cli.checks.finding import Finding
-from runnerd.cli.checks.listeners import listener_on
+from runnerd.cli.checks.port import port
 from runnerd.environments import (
     Environments,
     IndexAway,
@@ -38,7 +38,7 @@ def machine(settings: Settings) -> Iterator[Finding]:
     yield anyio.run(_uv)
     yield from anyio.run(_environments, settings)
     yield _mlflow()
-    yield _port(settings.server.host, settings.server.port)
+    yield port(settings.server.host, settings.server.port)
 
 
 def _data_folder(folder: Path) -> Finding:
@@ -124,26 +124,24 @@ async def _environments(settings: Settings) -> list[Finding]:
             await environments.open()
         except InterpreterMissing as error:
             return [Finding("python", "fail", str(error), "set environments.python")]
+        python = Finding("python", "ok", f"{chosen.python or python_version()} for scripts")
         try:
-            return await _resolved(environments)
+            return [python, await _index(environments)]
         finally:
             await environments.close()
 
 
-async def _resolved(environments: Environments) -> list[Finding]:
+async def _index(environments: Environments) -> Finding:
+    name = "package index"
     try:
-        plan = await environments.resolve([_PROBED_PACKAGE])
+        await environments.resolve([_PROBED_PACKAGE])
     except (IndexAway, Unresolvable, RequirementInvalid) as error:
         cure = (
             "check the network, or set environments.index_url (credentials go into the URL); "
             "scripts whose environment exists run without it"
         )
-        return [Finding("package index", "fail", str(error), cure)]
-    python = environments.describe(plan.key).python_version
-    return [
-        Finding("python", "ok", f"{python} for scripts"),
-        Finding("package index", "ok", f"{_PROBED_PACKAGE} can be resolved"),
-    ]
+        return Finding(name, "fail", str(error), cure)
+    return Finding(name, "ok", f"{_PROBED_PACKAGE} can be resolved")
 
 
 def _mlflow() -> Finding:
@@ -151,21 +149,3 @@ def _mlflow() -> Finding:
         return Finding("mlflow", "ok", f"{version('mlflow')} for the daemon's own server")
     except PackageNotFoundError:
         return Finding("mlflow", "fail", "it is not installed", "install runnerd again")
-
-
-def _port(host: str, port: int) -> Finding:
-    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((host, port))
-        except OSError as error:
-            return _port_taken(host, port, error)
-    return Finding("port", "ok", f"{host}:{port} is free")
-
-
-def _port_taken(host: str, port: int, error: OSError) -> Finding:
-    user = listener_on(port)
-    if user is not None and user.startswith(("runnerd", "python")):
-        return Finding("port", "ok", f"{host}:{port} is taken by {user}: a daemon, if it answers")
-    detail = f"{host}:{port} can't be taken: {error.strerror}" + (f", by {user}" if user else "")
-    return Finding("port", "fail", detail, "stop what uses it, or choose another with --port")
