@@ -1,7 +1,15 @@
 """Errors of the environments, each named by what its catcher must do about it."""
 
 
-class RequirementInvalid(Exception):
+class Unresolvable(Exception):
+    """No environment can meet the requirements: fail the job with this reason."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+class RequirementInvalid(Unresolvable):
     """A line of ``requirements`` can't be taken: tell whoever submitted it.
 
     ``index`` counts from 0, ``line`` is the line as it came, ``message`` one sentence.
@@ -12,14 +20,6 @@ class RequirementInvalid(Exception):
         self.index = index
         self.line = line
         self.message = message
-
-
-class Unresolvable(Exception):
-    """No environment can meet the requirements: fail the job with this reason."""
-
-    def __init__(self, reason: str) -> None:
-        super().__init__(reason)
-        self.reason = reason
 
 
 class IndexAway(Exception):

@@ -2,7 +2,6 @@
 
 import json
 import socket
-import time
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -33,9 +32,7 @@ async def test_a_second_request_asks_no_index(open_environments: Open, index: In
     plan = await environments.resolve(["tiny"])
     index.status = 500
     visits = len(index.visits)
-    began = time.perf_counter()
     assert await environments.resolve(["tiny"]) == plan
-    assert time.perf_counter() - began < 0.1
     restarted = await open_environments(index_url=index.url())
     assert await restarted.resolve(["tiny"]) == plan
     assert len(index.visits) == visits

@@ -49,6 +49,12 @@ async def test_a_package_that_does_not_exist(open_environments: Open) -> None:
     assert "\n" not in failed.value.reason
 
 
+async def test_a_line_that_is_not_allowed(open_environments: Open) -> None:
+    environments = await open_environments()
+    with pytest.raises(Unresolvable, match=r"Requirement 2 .*option"):
+        await environments.resolve(["six", "-r more.txt"])
+
+
 async def test_a_conflict_with_the_base_set_names_the_cure(open_environments: Open) -> None:
     environments = await open_environments(base=lambda: ("requests==2.32.3",))
     with pytest.raises(Unresolvable) as failed:
