@@ -20,6 +20,7 @@ CONNECT_SECONDS = 5.0
 PROBE_SECONDS = 3.0
 KEEPALIVE_SECONDS = 4.0  # below the 5 s after which uvicorn and gunicorn hang up by default
 TRUST_PROBE_SECONDS = 10.0
+DEAD_AFTER_PROBES = 2
 POOL_EXHAUSTED = b"QueuePool limit"
 NOT_FORWARDED = frozenset(
     {
@@ -87,6 +88,7 @@ class Connection:
             timeout=aiohttp.ClientTimeout(total=timeout, sock_connect=CONNECT_SECONDS),
             skip_auto_headers=("User-Agent", "Content-Type", "Accept", "Accept-Encoding"),
         )
+        self._failed_probes = 0
         self._silent_until = 0.0
 
     async def close(self) -> None:
@@ -96,7 +98,7 @@ class Connection:
     async def probe(self, path: str = "/health") -> str:
         """Ask for a small page outside the bound; give its text or raise ``BackendAway``.
 
-        After a failure, requests fail at once for a while, or until a probe succeeds.
+        After two failures in a row, requests fail at once for a while, or until a probe succeeds.
         """
         timeout = aiohttp.ClientTimeout(total=PROBE_SECONDS)
         try:
@@ -105,9 +107,11 @@ class Connection:
             ) as response:
                 text = await response.text()
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
-            self._silent_until = time.monotonic() + TRUST_PROBE_SECONDS
+            self._failed_probes += 1
+            if self._failed_probes >= DEAD_AFTER_PROBES:
+                self._silent_until = time.monotonic() + TRUST_PROBE_SECONDS
             raise self._away(error) from error
-        self._silent_until = 0.0
+        self._failed_probes, self._silent_until = 0, 0.0
         if response.status != 200:
             raise BackendAway(f"the MLflow server answers its probe with {response.status}")
         return text

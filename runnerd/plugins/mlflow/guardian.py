@@ -38,7 +38,9 @@ def main(commands: list[list[str]], grace: float) -> int:
     signal.signal(signal.SIGTERM, lambda *_: None)
     code = 0
     for command in commands:
-        child = subprocess.Popen(command, stdin=subprocess.DEVNULL)  # noqa: S603
+        child = subprocess.Popen(  # noqa: S603 - the daemon's own commands, no user's words
+            command, stdin=subprocess.DEVNULL
+        )
         if _outlived(child):
             _end(child, grace)
         code = child.wait()

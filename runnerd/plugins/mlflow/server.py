@@ -46,8 +46,8 @@ class ServerPlan:
     """What the server is started with.
 
     ``folder`` is private to it, ``origin`` the daemon's public address, ``store_uri`` its
-    database, None for a SQLite file in ``folder``. ``start_timeout`` is in seconds; the migration of a database that an older MLflow used is not
-    bounded.
+    database, None for a SQLite file in ``folder``. ``start_timeout`` is in seconds, and does not
+    bound the migration of a database that another MLflow used.
     """
 
     folder: Path

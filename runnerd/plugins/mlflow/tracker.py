@@ -9,6 +9,7 @@ from importlib.metadata import version
 
 import anyio
 import anyio.to_thread
+from packaging.version import InvalidVersion, Version
 
 from runnerd.plugins.errors import BackendAway
 from runnerd.plugins.health import Condition, Health
@@ -74,11 +75,18 @@ class MlflowTracker(Tracker):
 
     async def health(self) -> Health:
         try:
-            await self._opened.probe()
-            if not self._server:
-                self._version = (await self._opened.probe("/version")).strip()
+            if self._server:
+                await self._opened.probe("/health")
+            else:
+                self._version = str(Version(await self._opened.probe("/version")))
         except BackendAway as error:
             return self._explain(error)
+        except InvalidVersion:
+            return Health(
+                Condition.UNHEALTHY,
+                f"what answers at {self.address} is no MLflow server: "
+                "check url in [plugins.mlflow]",
+            )
         return Health(Condition.HEALTHY, f"MLflow {self._version}")
 
     async def wait_ready(self, seconds: float) -> None:

@@ -1,7 +1,7 @@
 """An attached server: what reaches it, what comes back, and what its faults turn into.
 
 The server here is a real HTTP server whose answers each test chooses; MLflow itself is in
-``test_mlflow_server``.
+``test_verbs`` and ``test_life``.
 """
 
 import asyncio
@@ -47,6 +47,10 @@ class Server:
 
 async def _hello(request: web.Request) -> web.Response:
     return web.Response(text="hello")
+
+
+async def _version(request: web.Request) -> web.Response:
+    return web.Response(text="2.22.4\n" if request.path == "/version" else "?")
 
 
 @pytest.fixture
@@ -196,9 +200,10 @@ async def test_no_more_than_four_are_with_the_server_and_a_slow_client_holds_no_
 async def test_a_server_that_hangs_is_away_in_time_and_later_calls_do_not_wait(
     server: Server, tracker: MlflowTracker
 ) -> None:
-    async def hang(_: web.Request) -> web.Response:
-        await asyncio.sleep(30)
-        return web.Response()
+    async def hang(request: web.Request) -> web.Response:
+        if request.path != "/quick":
+            await asyncio.sleep(30)
+        return web.Response(text="hello")
 
     server.answer = hang
     begun = time.monotonic()
@@ -208,12 +213,17 @@ async def test_a_server_that_hangs_is_away_in_time_and_later_calls_do_not_wait(
     health = await tracker.health()
     assert health.condition is Condition.UNHEALTHY
     assert tracker.address in health.detail
+    assert (await forward(tracker, ForwardRequest("GET", "/quick", {})))[1] == b"hello", (
+        "one is none"
+    )
+    assert not (await tracker.health()).healthy
     begun = time.monotonic()
     with pytest.raises(BackendAway, match="does not answer its probes"):
         await forward(tracker, ForwardRequest("GET", "/x", {}))
     assert time.monotonic() - begun < 0.1
-    server.answer = _hello
+    server.answer = _version
     assert (await tracker.health()).healthy
+    server.answer = _hello
     assert (await forward(tracker, ForwardRequest("GET", "/x", {})))[1] == b"hello"
 
 
@@ -229,12 +239,15 @@ async def test_a_server_that_is_not_there_is_away(tmp_path: Path, free_tcp_port:
 async def test_the_clients_requirement_follows_the_servers_version(
     server: Server, tracker: MlflowTracker
 ) -> None:
-    async def answer(request: web.Request) -> web.Response:
-        return web.Response(text="2.22.4\n" if request.path == "/version" else "OK")
-
-    server.answer = answer
+    server.answer = _version
     await tracker.wait_ready(5)
     assert tracker.client_requirements == ("mlflow==2.22.4",)
+
+
+async def test_another_servers_page_is_not_taken_for_mlflow(tracker: MlflowTracker) -> None:
+    health = await tracker.health()
+    assert health.condition is Condition.UNHEALTHY
+    assert "is no MLflow server: check url" in health.detail
 
 
 @pytest.mark.parametrize(
