@@ -1,5 +1,5 @@
 """The daemon's origin as a complete MLflow tracking URI."""
 
-from runnerd.api.mlflow.routing import UNBOUNDED_ROUTES, routes
+from runnerd.api.mlflow.routing import routes
 
-__all__ = ["UNBOUNDED_ROUTES", "routes"]
+__all__ = ["routes"]

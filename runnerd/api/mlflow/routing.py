@@ -7,10 +7,7 @@ from runnerd.api.mlflow.proxy import front_page, proxy
 from runnerd.api.mlflow.refusals import in_mlflow_words
 
 _PATH = "{path:(?s:.*)}"
-_UPLOADS = {"/api": "mlflow-artifact", "/ajax-api": "mlflow-ajax-artifact"}
-
-UNBOUNDED_ROUTES: frozenset[str] = frozenset(_UPLOADS.values())
-"""Names of the routes whose bodies have no size limit and a time limit of their own."""
+_PREFIXES = ("/api", "/ajax-api")
 
 
 def routes() -> list[web.RouteDef]:
@@ -20,13 +17,13 @@ def routes() -> list[web.RouteDef]:
 
 def _artifact_routes() -> list[web.RouteDef]:
     found = []
-    for prefix, name in _UPLOADS.items():
+    for prefix in _PREFIXES:
         root = f"{prefix}/2.0/mlflow-artifacts"
         one = f"{root}/artifacts/{_PATH}"
         found += [
-            web.get(one, in_mlflow_words(artifacts.download), name=name),
-            web.put(one, in_mlflow_words(artifacts.upload), name=name),
-            web.delete(one, in_mlflow_words(artifacts.remove), name=name),
+            web.get(one, in_mlflow_words(artifacts.download)),
+            web.put(one, in_mlflow_words(artifacts.upload)),
+            web.delete(one, in_mlflow_words(artifacts.remove)),
             web.get(f"{root}/artifacts", in_mlflow_words(artifacts.list_folder)),
             web.post(f"{root}/mpu/{_PATH}", in_mlflow_words(artifacts.refuse_parts)),
             web.get(f"{root}/presigned/{_PATH}", in_mlflow_words(artifacts.refuse_address)),
@@ -39,7 +36,7 @@ def _page_routes() -> list[web.RouteDef]:
         web.get("/get-artifact", in_mlflow_words(pages.run_file)),
         web.get("/model-versions/get-artifact", in_mlflow_words(pages.version_file)),
     ]
-    for prefix in _UPLOADS:
+    for prefix in _PREFIXES:
         root = f"{prefix}/2.0/mlflow"
         model = f"{root}/logged-models/{{model_id}}/artifacts"
         found += [

@@ -14,13 +14,10 @@ from typing import cast
 import aiohttp
 import anyio
 import pytest
-from aiohttp import web
 
-from runnerd.api.identity import authenticate
-from runnerd.api.mlflow import routes
-from runnerd.api.origins import refuse_foreign
-from runnerd.api.requests import attend
-from runnerd.api.services import SERVICES, Services
+from runnerd.api.app import make_app
+from runnerd.api.server import HttpServer
+from runnerd.api.services import Services
 from runnerd.environments import Environments
 from runnerd.jobs import Handle, JobSpecification
 from runnerd.plugins import Executor, PluginContext, Storage, Tracker
@@ -93,21 +90,13 @@ class Origin:
 
 
 @contextlib.asynccontextmanager
-async def listening(app: web.Application, bound: socket.socket) -> AsyncIterator[None]:
-    runner = web.AppRunner(app, auto_decompress=False, handler_cancellation=True)
-    await runner.setup()
+async def listening(services: Services, bound: socket.socket) -> AsyncIterator[None]:
+    server = HttpServer(make_app(services), services.settings.server)
+    await server.start(bound)
     try:
-        await web.SockSite(runner, bound).start()
         yield
     finally:
-        await runner.cleanup()
-
-
-def application(services: Services) -> web.Application:
-    app = web.Application(middlewares=[attend, refuse_foreign, authenticate])
-    app[SERVICES] = services
-    app.add_routes(routes())
-    return app
+        await server.stop()
 
 
 def settings(**server: float) -> Settings:
@@ -153,7 +142,7 @@ async def origin(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Orig
     async with Store(f"sqlite:///{folder / 'runnerd.db'}") as store:
         services = services_of(url, store, storage, tracker, settings(body_timeout=3))
         probes = {"storage": storage.health, "tracking": tracker.health}
-        async with opened(storage), opened(tracker), listening(application(services), bound):
+        async with opened(storage), opened(tracker), listening(services, bound):
             watch = asyncio.create_task(keep_watch(services.health, probes, tracker, 1))
             try:
                 yield Origin(url, services, folder / "storage" / "objects")

@@ -24,9 +24,7 @@ API = "/api/2.0/mlflow"
 @pytest.fixture
 async def page() -> AsyncIterator[Page]:
     async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(
-            executable_path=CHROMIUM, args=["--no-sandbox"]
-        )
+        browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
         yield await browser.new_page()
         await browser.close()
 
@@ -44,9 +42,9 @@ async def test_the_ui_shows_a_run_and_its_artifacts(
     failed: list[str] = []
     page.on(
         "response",
-        lambda response: failed.append(f"{response.status} {response.url}")
-        if response.status >= 500
-        else None,
+        lambda response: (
+            failed.append(f"{response.status} {response.url}") if response.status >= 500 else None
+        ),
     )
 
     await page.goto(f"{origin.url}/#/experiments")

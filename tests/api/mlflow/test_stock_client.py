@@ -1,12 +1,15 @@
 """The stock MLflow client needs nothing but the daemon's address."""
 
 import json
+from pathlib import Path
 
+import anyio
 import pytest
 
 from tests.api.mlflow.conftest import Origin
 
 pytestmark = [pytest.mark.anyio, pytest.mark.slow]
+MEBIBYTE = 2**20
 
 
 async def test_an_ordinary_day_of_anybody(origin: Origin) -> None:
@@ -48,5 +51,19 @@ async def test_models_of_a_job(origin: Origin) -> None:
     assert version.tags["team"] == "blue"
 
 
-async def test_a_large_artifact_comes_back_byte_by_byte(origin: Origin) -> None:
-    await origin.run_client("large.py", str(200 * 2**20), job=await origin.job())
+async def test_a_large_artifact_comes_back_byte_by_byte_in_little_memory(origin: Origin) -> None:
+    before = await _peak_memory_from_now()
+    await origin.run_client("large.py", str(600 * MEBIBYTE), job=await origin.job())
+    assert _memory("VmHWM") - before < 48 * MEBIBYTE
+
+
+async def _peak_memory_from_now() -> int:
+    """Forget this process's highest memory use, and give the present one, in bytes."""
+    await anyio.Path("/proc/self/clear_refs").write_text("5")
+    return _memory("VmRSS")
+
+
+def _memory(kind: str) -> int:
+    status = Path("/proc/self/status").read_text()
+    line = next(line for line in status.splitlines() if line.startswith(kind))
+    return int(line.split()[1]) * 1024

@@ -34,6 +34,7 @@ assert [m.step for m in client.get_metric_history(run_id, "curve")] == list(rang
 client.delete_tag(run_id, "colour")
 
 experiment = mlflow.get_experiment_by_name("everyday")
+assert experiment is not None
 assert experiment.artifact_location.startswith("mlflow-artifacts:"), experiment
 runs = client.search_runs([experiment.experiment_id], "metrics.loss < 1", order_by=["start_time"])
 assert run_id in [each.info.run_id for each in runs]
