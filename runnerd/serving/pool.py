@@ -6,7 +6,7 @@ A seat is a worker's whole life in one task: started, waited for, ended with wha
 import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import TypeVar
 
@@ -14,7 +14,7 @@ import anyio
 import structlog
 
 from runnerd.serving.errors import ServingBusy
-from runnerd.serving.process import Worker
+from runnerd.serving.process import Unasked, Worker
 
 Key = tuple[str, str]
 Start = Callable[[], AbstractAsyncContextManager[Worker]]
@@ -109,15 +109,16 @@ class Pool:
     ) -> Result:
         """Give what ``work`` makes of the worker of ``key``, alone with it; start one if need be.
 
-        Raises what starting or ``work`` raises, and ``ServingBusy``. A worker that dies in
-        another's hands before this request's turn is replaced by a new one.
+        Raises what starting or ``work`` raises, and ``ServingBusy``. A worker that dies before
+        it begins on this request, in another's hands or by itself, is replaced by a new one.
         """
         while True:
             async with self._seat(key, start) as seat:
                 worker = await self._started(seat)
                 async with self._turn(seat):
                     if worker.alive:
-                        return await work(worker)
+                        with suppress(Unasked):
+                            return await work(worker)
 
     @asynccontextmanager
     async def _seat(self, key: Key, start: Start) -> AsyncIterator[_Seat]:

@@ -46,6 +46,10 @@ class Launch:
     load_timeout: float
 
 
+class Unasked(Exception):
+    """The worker had died before it took the request: ask another one."""
+
+
 class Worker:
     """A running worker. ``ask`` must not be called before the last answer has come."""
 
@@ -108,12 +112,14 @@ class Worker:
     async def ask(self, inputs: bytes, *, probabilities: bool, seconds: float) -> dict[str, Any]:
         """Give the worker's answer to inputs in JSON.
 
-        Raises ``ServingBusy`` where the worker dies or takes longer than ``seconds``. It is
-        killed then, and also where the caller is cancelled: nobody would read its answer.
+        Raises ``Unasked`` where the worker had died before it began, ``ServingBusy`` where it
+        dies of the request or takes longer than ``seconds``. It is killed then, and also where
+        the caller is cancelled: nobody would read its answer.
         """
         options = json.dumps({"probabilities": probabilities}).encode()
         try:
-            return await self._exchange([options, inputs], seconds)
+            await self._begin([options, inputs], seconds)
+            return await self._exchange([], seconds)
         except TimeoutError:
             raise ServingBusy(
                 f"the model did not predict within {seconds:g} seconds and was stopped: "
@@ -124,6 +130,12 @@ class Worker:
                 f"the model's process {await self._fate()} while it predicted: try again, "
                 "with fewer rows if memory may be short"
             ) from None
+
+    async def _begin(self, frames: list[bytes], seconds: float) -> None:
+        try:
+            await self._exchange(frames, seconds)
+        except EOFError:
+            raise Unasked from None
 
     async def _exchange(self, frames: list[bytes], seconds: float) -> dict[str, Any]:
         try:

@@ -3,9 +3,9 @@
 ``python -I worker.py SOCKET LOCK FOLDER MAX_ROWS``: the first two are inherited file descriptors.
 It loads the model once and says ``{"ready": true}`` or ``{"unusable": reason}``; then it answers
 requests in order. A frame is a length of 8 bytes, big-endian, and JSON. A request is two frames,
-``{"probabilities": bool}`` and the inputs, an answer is one: ``{"predictions", "probabilities"}``
-or ``{"unfit", "column"}``. The end of the socket is the end of the process, whatever it does.
-Runs on Python 3.8; what the environment holds is imported when it is needed.
+``{"probabilities": bool}`` and the inputs. An answer is two: ``{"begun": true}`` at once, then
+``{"predictions", "probabilities"}`` or ``{"unfit", "column"}``. The end of the socket is the end
+of the process. Runs on Python 3.8; what the environment holds is imported when it is needed.
 """
 
 from __future__ import annotations
@@ -63,6 +63,7 @@ def main(arguments: list[str]) -> None:
     _send(link, {"ready": True})
     while True:
         options, body = requests.get()
+        _send(link, {"begun": True})
         _send(link, _answer(model, options, body, max_rows))
 
 
@@ -297,24 +298,22 @@ def _typed(column: str, values: list[Any], dtype: Any) -> Any:
 def _floats(column: str, values: list[Any], dtype: Any) -> Any:
     _check_cells(column, values, _is_number, "a number")
     top = float(import_module("numpy").finfo(dtype).max)
-    _check_cells(
-        column,
-        values,
-        lambda value: not math.isfinite(value) or abs(value) <= top,
-        f"a number within the limits of {dtype}",
-    )
+
+    def fits(value: Any) -> bool:
+        return abs(value) <= top or (isinstance(value, float) and not math.isfinite(value))
+
+    _check_cells(column, values, fits, f"a number within the limits of {dtype}")
     return _series([math.nan if value is None else float(value) for value in values], dtype)
 
 
 def _integers(column: str, values: list[Any], dtype: Any) -> Any:
     _check_cells(column, values, _is_whole, "an integer", null=False)
     limits = import_module("numpy").iinfo(dtype)
-    _check_cells(
-        column,
-        values,
-        lambda value: bool(limits.min <= value <= limits.max),
-        f"a number within the limits of {dtype}",
-    )
+
+    def fits(value: Any) -> bool:
+        return bool(limits.min <= value <= limits.max)
+
+    _check_cells(column, values, fits, f"a number within the limits of {dtype}")
     return _series([int(value) for value in values], dtype)
 
 
