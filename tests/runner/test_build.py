@@ -88,7 +88,7 @@ def test_what_a_dead_builder_left_is_cleared(tmp_path: Path, package_cache: Path
     with start_build(bare_plan(Path(plan.root), package_cache, uv=uv), tmp_path) as process:
         wait_for(log)
         process.kill()
-    os.kill(int(log.read_text().split()[1]), signal.SIGKILL)
+    os.killpg(int(log.read_text().split()[1]), signal.SIGKILL)
     assert len(list(Path(plan.root).iterdir())) == 2
     build(plan, tmp_path)
     assert sorted(entry.name for entry in Path(plan.root).iterdir()) == [plan.key, "locks"]
