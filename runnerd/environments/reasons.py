@@ -15,6 +15,7 @@ _AWAY = re.compile(
     re.IGNORECASE,
 )
 _ORNAMENT = re.compile(r"\x1b\[[0-9;]*m|[│├╰╭─▶×]+")
+_OUTPUT = re.compile(r"^\s*\[std(?:out|err)\]\s*$", re.MULTILINE)
 _LABEL = re.compile(r"\b(error|cause|caused by): *", re.IGNORECASE)
 _NOISE = re.compile(
     r"^: *|No solution found when resolving dependencies *:? *"
@@ -40,7 +41,7 @@ def condensed(printed: str) -> str:
     """Give the resolver's reason as sentences on one line, hints last."""
     plain = _ORNAMENT.sub(" ", printed)
     body, *hints = re.split(r"^\s*hint: *", plain, flags=re.MULTILINE)
-    reason = _NOISE.sub("", _one_line(_LABEL.sub(": ", body))).replace(" : ", ": ")
+    reason = _NOISE.sub("", _one_line(_LABEL.sub(": ", _without_output(body)))).replace(" : ", ": ")
     said = [reason.strip(" :"), *map(_one_line, hints)]
     whole = " ".join(_sentence(part) for part in said if part)
     return whole if len(whole) <= _LONGEST else f"{whole[:_LONGEST]}…"
@@ -56,6 +57,13 @@ def with_cure(reason: str, base: Sequence[str]) -> str:
                 f"name a version of {requirement.name} in the requirements to choose another."
             )
     return reason
+
+
+def _without_output(text: str) -> str:
+    """Keep, of the output of a package's own build, its last line."""
+    said, *outputs = _OUTPUT.split(text)
+    last = outputs[-1].strip().rpartition("\n")[2] if outputs else ""
+    return f"{said}: {last}" if last else said
 
 
 def _one_line(text: str) -> str:

@@ -55,6 +55,18 @@ async def test_a_line_that_is_not_allowed(open_environments: Open) -> None:
         await environments.resolve(["six", "-r more.txt"])
 
 
+async def test_a_package_that_does_not_build(open_environments: Open, tmp_path: Path) -> None:
+    source = tmp_path / "faulty"
+    source.mkdir()
+    (source / "setup.py").write_text("print('compiling')\nraise RuntimeError('foo.h is missing')")
+    environments = await open_environments(allow_urls=True)
+    with pytest.raises(Unresolvable) as failed:
+        await environments.resolve([f"faulty @ {source.as_uri()}"])
+    assert failed.value.reason.startswith("Failed to build `faulty @ ")
+    assert "RuntimeError: foo.h is missing." in failed.value.reason
+    assert "Traceback" not in failed.value.reason
+
+
 async def test_a_conflict_with_the_base_set_names_the_cure(open_environments: Open) -> None:
     environments = await open_environments(base=lambda: ("requests==2.32.3",))
     with pytest.raises(Unresolvable) as failed:
