@@ -23,7 +23,7 @@ def package_cache() -> Path:
 
     It lies on the file system of the tests' folders, so that environments are hard links.
     """
-    cache = Path(os.environ.get("RUNNERD_TEST_CACHE", ROOT / ".cache" / "tests"))
+    cache = Path(os.environ.get("RUNNERD_TEST_CACHE", ROOT / ".cache" / "tests")) / "uv"
     cache.mkdir(parents=True, exist_ok=True)
     return cache
 

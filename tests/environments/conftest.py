@@ -32,7 +32,7 @@ async def open_environments(tmp_path: Path, package_cache: Path) -> AsyncIterato
         async def open_with(**changes: Any) -> Environments:
             settings: dict[str, Any] = {
                 "root": tmp_path / "environments",
-                "cache": package_cache / "uv",
+                "cache": package_cache,
                 "runner": RUNNER,
                 "base": lambda: (),
                 "constraints": (),
