@@ -22,6 +22,7 @@ from scripts.five_rows import ROWS, Answers, cancel_what_runs
 
 FOLDER = Path(__file__).parents[1] / ".demo"
 INTERRUPTED = 130
+MEASURES = "sepal, petal (cm)"
 _console = Console(highlight=False)
 
 
@@ -99,17 +100,20 @@ def _take(
 
 def _predictions(answers: Answers) -> Table:
     table = Table(title=f"What {answers.model_name} version {answers.version} says")
-    for column in (*answers.inputs, "prediction", "probabilities"):
-        table.add_column(column)
+    for column in (MEASURES, "prediction", *answers.kinds):
+        table.add_column(column, no_wrap=True)
     rows = zip(
-        *answers.inputs.values(),
+        zip(*answers.inputs.values(), strict=True),
         answers.prediction["predictions"],
         answers.prediction["probabilities"],
         strict=True,
     )
-    for *measures, kind, probabilities in rows:
-        shares = " ".join(f"{share:.2f}" for share in probabilities)
-        table.add_row(*(f"{value:g}" for value in measures), answers.kinds[int(kind)], shares)
+    for measures, kind, probabilities in rows:
+        table.add_row(
+            "  ".join(f"{value:.1f}" for value in measures),
+            answers.kinds[int(kind)],
+            *(f"{share:.2f}" for share in probabilities),
+        )
     return table
 
 
