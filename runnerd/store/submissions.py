@@ -209,9 +209,11 @@ def _make_cursor(seq: int) -> str:
 def _read_cursor(cursor: str) -> int:
     try:
         padded = cursor.encode() + b"=" * (-len(cursor) % 4)
-        return int(base64.urlsafe_b64decode(padded).decode().removeprefix("job:"))
-    except (ValueError, binascii.Error) as error:
+        seq = int(base64.urlsafe_b64decode(padded).decode().removeprefix("job:"))
+        seq.to_bytes(8, signed=True)  # what is longer fits no column
+    except (ValueError, OverflowError, binascii.Error) as error:
         raise BadCursor(
             "the cursor was not made by this list: send the next_cursor of an earlier answer, "
             "or leave it out to start over"
         ) from error
+    return seq
