@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import func, insert, select, update
+from sqlalchemy import Row, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from runnerd.jobs import LIVE_STATES, Attempt, Handle, Job, JobState, Outcome
@@ -32,12 +32,12 @@ class Leases(StorePart):
 
     async def claim(self, node: str, executor: str, max_running: int) -> Claim | None:
         """Take the oldest queued job, unless ``max_running`` jobs are live already."""
-        async with self._write() as connection:
-            live = select(func.count()).select_from(jobs).where(jobs.c.state.in_(LIVE_STATES))
-            if (await connection.execute(live)).scalar_one() >= max_running:
+        # Looking writes nothing: a write would wake everybody who waits, the claimer included.
+        async with self._read() as connection:
+            if await _next_in_line(connection, max_running) is None:
                 return None
-            oldest = select(jobs).where(jobs.c.state == "queued").order_by(jobs.c.seq).limit(1)
-            row = (await connection.execute(oldest)).one_or_none()
+        async with self._write() as connection:
+            row = await _next_in_line(connection, max_running)
             if row is None:
                 return None
             lease = secrets.token_hex(16)
@@ -202,6 +202,15 @@ class Leases(StorePart):
         async with self._write() as connection:
             await _hold(connection, claim)
             await write_event(connection, claim.job.id, kind, reason=reason, data=data)
+
+
+async def _next_in_line(connection: AsyncConnection, max_running: int) -> Row[Any] | None:
+    """Find the oldest queued job, None where there is none or every slot is taken."""
+    live = select(func.count()).select_from(jobs).where(jobs.c.state.in_(LIVE_STATES))
+    if (await connection.execute(live)).scalar_one() >= max_running:
+        return None
+    oldest = select(jobs).where(jobs.c.state == "queued").order_by(jobs.c.seq).limit(1)
+    return (await connection.execute(oldest)).one_or_none()
 
 
 async def _hold(connection: AsyncConnection, claim: Claim) -> None:

@@ -34,6 +34,14 @@ async def test_the_oldest_is_claimed_first_and_slots_are_counted_from_rows(store
     assert third is not None and third.job.id == ids[2]
 
 
+async def test_looking_for_work_in_vain_wakes_nobody(store: Store) -> None:
+    await claimed(store)
+    with store.changes() as changes:
+        assert await store.claim("here", "subprocess", 1) is None
+        assert await store.claim("here", "subprocess", 2) is None
+        assert not await changes.wait(0)
+
+
 async def test_a_job_from_claim_to_end(store: Store) -> None:
     claim = await claimed(store)
     await store.note_launch(claim, Handle(1, "state"), "key")
