@@ -39,6 +39,7 @@ def _in_words(error: RequestRefused) -> str:
     lines = [
         f"  {'.'.join(map(str, fault.get('loc', ())))}: {fault.get('msg', '')}"
         for fault in error.errors
+        if fault.get("msg", "") not in error.detail
     ]
     request = [f"  (request {error.request_id})"] if error.status >= 500 else []
     return "\n".join([error.detail, *lines, *request])

@@ -101,7 +101,6 @@ def _wait(client: Client, job_id: str, *, after: Collection[str]) -> Job:
     spinner = Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
     phase = None
     with spinner:
-        task = spinner.add_task("")
         while True:
             job = client.get_job(job_id)
             found = job.get("phase") or job["status"]
@@ -109,7 +108,9 @@ def _wait(client: Client, job_id: str, *, after: Collection[str]) -> Job:
                 return job
             if found != phase:
                 phase, words = found, _WORDS.get(found, f"{found}…")
-                spinner.reset(task, description=words)
+                for task in spinner.task_ids:
+                    spinner.remove_task(task)
+                spinner.add_task(words)
                 if not console.is_terminal:
                     console.print(words)
             time.sleep(_POLL_SECONDS)

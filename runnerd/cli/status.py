@@ -31,7 +31,7 @@ def _rows(url: str, found: dict[str, Any]) -> list[tuple[str, Any]]:
     rows: list[tuple[str, Any]] = [
         ("Daemon", url),
         ("Version", found.get("version")),
-        ("Tracking", found["mlflow_tracking_uri"]),
+        ("Tracking URI", found["mlflow_tracking_uri"]),
         ("Models", found["registered_models"]),
         ("Experiments", found["active_experiments"]),
     ]
