@@ -10,6 +10,7 @@ import structlog
 from runnerd.plugins import Census, Condition, Health, PluginError, Tracker
 
 PROBE_SECONDS = 5.0
+COUNT_SECONDS = 60.0
 _log = structlog.get_logger(__name__)
 
 
@@ -71,9 +72,12 @@ async def _probe(name: str, probe: Callable[[], Awaitable[Health]], interval: fl
 
 async def _count(board: HealthBoard, tracker: Tracker, interval: float) -> None:
     while True:
+        begun = anyio.current_time()
         try:
-            with anyio.fail_after(interval):
+            with anyio.fail_after(COUNT_SECONDS):
                 board.census = await tracker.census()
         except (PluginError, TimeoutError):
             pass  # the last count stands; the probe beside this one reports the fault
-        await anyio.sleep(interval)
+        # A tracker that holds much is asked less often, so that counting stays a small part of
+        # its work.
+        await anyio.sleep(max(interval, 20 * (anyio.current_time() - begun)))
