@@ -85,18 +85,28 @@ def running_daemon(
     log = data_dir / "daemon-test.log"
     port = () if "--port" in arguments else ("--port", "0")
     kept = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
-    process = subprocess.Popen(
-        [sys.executable, "-m", "runnerd", "serve", "--data-dir", str(data_dir), *port, *arguments],
-        cwd=data_dir,
-        env={
-            **kept,
-            "RUNNERD_LOG_FORMAT": "json",
-            "RUNNERD_ENVIRONMENTS_CACHE": str(package_cache),
-            **(variables or {}),
-        },
-        stderr=log.open("ab"),
-        start_new_session=True,
-    )
+    with log.open("ab") as errors:
+        process = subprocess.Popen(
+            [
+                sys.executable,
+                "-m",
+                "runnerd",
+                "serve",
+                "--data-dir",
+                str(data_dir),
+                *port,
+                *arguments,
+            ],
+            cwd=data_dir,
+            env={
+                **kept,
+                "RUNNERD_LOG_FORMAT": "json",
+                "RUNNERD_ENVIRONMENTS_CACHE": str(package_cache),
+                **(variables or {}),
+            },
+            stderr=errors,
+            start_new_session=True,
+        )
     try:
         yield RunningDaemon(_ready_url(process, log), data_dir, log, process)
     finally:
