@@ -1,18 +1,19 @@
 """Model files on the local disk: copied out of the storage once, whole or not at all."""
 
+import errno
 import os
 import shutil
 import tempfile
 from collections import Counter
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from hashlib import sha256
 from pathlib import Path
 
 import anyio
 from anyio.to_thread import run_sync
 
-from runnerd.plugins import NotFound, Storage, check_key
+from runnerd.plugins import NotFound, OutOfSpace, Storage, check_key
 from runnerd.serving.errors import ModelUnusable
 
 DESCRIPTION = "MLmodel"
@@ -32,6 +33,7 @@ class ModelFiles:
         self._root = root
         self._keep = keep
         self._held: Counter[Path] = Counter()
+        self._trimming = anyio.Lock()
 
     async def open(self) -> None:
         """Make the folder and clear away what an earlier daemon was copying when it died."""
@@ -45,12 +47,14 @@ class ModelFiles:
         """
         description = await self._description(key)
         folder = self._root / sha256(key.encode() + b"\n" + description).hexdigest()[:32]
-        self._held[folder] += 1
+        async with self._trimming:
+            self._held[folder] += 1
         try:
             if not await run_sync(folder.is_dir):
                 await self._copy(key, folder)
             await run_sync(os.utime, folder)
-            await run_sync(self._trim)
+            async with self._trimming:
+                await run_sync(self._trim)
             yield folder
         finally:
             self._held[folder] -= 1
@@ -70,8 +74,11 @@ class ModelFiles:
         try:
             async for name in self._names(key):
                 await self._fetch(f"{key}/{name}", unfinished / name)
-            with suppress(OSError):  # whoever was faster has copied the same files
-                await run_sync(unfinished.rename, folder)
+            await run_sync(_publish, unfinished, folder)
+        except OSError as error:
+            if error.errno != errno.ENOSPC:
+                raise
+            raise OutOfSpace("the daemon's disk is full: the model can't be loaded") from error
         finally:
             with anyio.CancelScope(shield=True):
                 await run_sync(lambda: shutil.rmtree(unfinished, ignore_errors=True))
@@ -103,6 +110,14 @@ class ModelFiles:
         spare = [f for f in folders if not f.name.startswith(".") and not self._held[f]]
         for folder in spare[: max(0, len(folders) - self._keep)]:
             shutil.rmtree(folder, ignore_errors=True)
+
+
+def _publish(unfinished: Path, folder: Path) -> None:
+    try:
+        unfinished.rename(folder)
+    except OSError:
+        if not folder.is_dir():  # otherwise another has copied the same files faster
+            raise
 
 
 def _prepare(root: Path) -> None:

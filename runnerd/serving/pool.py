@@ -57,8 +57,8 @@ class _Seat:
         return not self.leaving and self.ready.done() and self.users == 0
 
     def leave(self) -> None:
-        self.leaving = True
-        if self.task is not None:
+        if not self.leaving and self.task is not None:
+            self.leaving = True
             self.task.cancel()
 
 
@@ -154,25 +154,15 @@ class Pool:
     def _add(self, key: Key, start: Start) -> _Seat:
         seat = _Seat(key, asyncio.get_running_loop().create_future())
         self._seats[key] = seat
-        seat.task = asyncio.create_task(self._live(seat, start))
+        seat.task = asyncio.create_task(_live(seat, start))
+        seat.task.add_done_callback(lambda _: self._vacate(seat))
         return seat
 
-    async def _live(self, seat: _Seat, start: Start) -> None:
-        try:
-            async with start() as worker:
-                seat.ready.set_result(worker)
-                await worker.wait()
-        except Exception as error:
-            if seat.ready.done():
-                _log.exception("a model worker could not be put away", model=seat.key)
-            else:
-                seat.ready.set_exception(error)
-                seat.ready.exception()  # it counts as seen even where nobody waits any more
-        finally:
-            seat.leaving = True
-            seat.ready.cancel()
-            del self._seats[seat.key]
-            self._announce()
+    def _vacate(self, seat: _Seat) -> None:
+        """Give a seat's place away; also where its task was cancelled before it had begun."""
+        seat.ready.cancel()
+        del self._seats[seat.key]
+        self._announce()
 
     async def _started(self, seat: _Seat) -> Worker:
         await asyncio.wait({seat.ready}, timeout=self._start_seconds)
@@ -195,6 +185,19 @@ class Pool:
         """Wake those who wait for a seat; each looks for itself."""
         self._changed.set()
         self._changed = asyncio.Event()
+
+
+async def _live(seat: _Seat, start: Start) -> None:
+    try:
+        async with start() as worker:
+            seat.ready.set_result(worker)
+            await worker.wait()
+    except Exception as error:
+        if seat.ready.done():
+            _log.exception("a model worker could not be put away", model=seat.key)
+        else:
+            seat.ready.set_exception(error)
+            seat.ready.exception()  # it counts as seen even where nobody waits any more
 
 
 @contextmanager

@@ -91,8 +91,9 @@ class Worker:
 
     def trim_log(self) -> None:
         """Empty the worker's output file where it has grown too large."""
-        if self._log.stat().st_size > _MAX_LOG:
-            os.truncate(self._log, 0)
+        with suppress(FileNotFoundError):  # it goes with the worker
+            if self._log.stat().st_size > _MAX_LOG:
+                os.truncate(self._log, 0)
 
     async def loaded(self, seconds: float) -> None:
         """Return when the model is loaded. Raises ``ModelUnusable`` with the reason."""
@@ -169,26 +170,29 @@ class Worker:
 async def running(launch: Launch) -> AsyncIterator[Worker]:
     """Start a worker and load its model; leaving kills it and waits until it is gone.
 
-    Raises ``ModelUnusable``.
+    Stay until it has died or the caller is cancelled. Raises ``ModelUnusable``.
     """
     work, log = launch.room / "work", launch.room / "output.log"
     await run_sync(work.mkdir)
     ours, theirs = socket.socketpair()
     with theirs:
+        reader, writer = await asyncio.open_unix_connection(sock=ours)
         try:
             process = await _spawn(launch, theirs, work, log)
         except BaseException:
-            ours.close()
+            writer.transport.abort()
             raise
-    reader, writer = await asyncio.open_unix_connection(sock=ours)
     worker = Worker(process, reader, writer, log)
     try:
         await worker.loaded(launch.load_timeout)
         yield worker
+        output = await run_sync(_tail, log)
+        _log.warning("a model worker died", code=process.returncode, output=output)
+    except ModelUnusable as error:
+        output = await run_sync(_tail, log)
+        _log.warning("a model could not be loaded", reason=str(error), output=output)
+        raise
     finally:
-        if process.returncode is not None:
-            output = await run_sync(_tail, log)
-            _log.warning("a model worker ended", code=process.returncode, output=output)
         worker.kill()
         await process.aclose()
         with suppress(OSError):

@@ -17,6 +17,7 @@ from tests.serving.registry import OneEnvironment, Registry, upload, version
 
 pytestmark = pytest.mark.anyio
 
+VARIABLES = ("SSL_CERT_FILE", "SSL_CERT_DIR", "HTTPS_PROXY", "NO_PROXY")
 REQUIREMENTS = """\
 # what it was trained with
 mlflow==3.17.2
@@ -96,13 +97,13 @@ async def test_a_model_is_served_in_a_real_environment_of_its_own(
         base=lambda: (),
         constraints=(),
         python=None,
-        index_url=os.environ.get("UV_DEFAULT_INDEX"),
+        index_url=None,
         extra_index_urls=(),
         allow_urls=False,
         resolve_timeout=120.0,
         build_timeout=600.0,
-        max_bytes=2**40,
-        variables={},
+        max_bytes=1,
+        variables={name: os.environ[name] for name in VARIABLES if name in os.environ},
     )
     storage, registry = LocalStorage(tmp_path / "storage"), Registry()
     await environments.open()
