@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 
 from aiohttp import web
-from pydantic import BaseModel, TypeAdapter
+from pydantic import BaseModel
 
 from runnerd.api.schemas.training import JobAnswer, JobEvent, JobSummary
 from runnerd.jobs import Event, Job, JobStatus, status_of
@@ -19,7 +19,7 @@ def json_answer(
 
 def json_list(answer: Sequence[BaseModel]) -> web.Response:
     """Send a bare list of models."""
-    return _json(TypeAdapter(list[BaseModel]).dump_json(list(answer), serialize_as_any=True))
+    return _json(b"[" + b",".join(item.model_dump_json().encode() for item in answer) + b"]")
 
 
 def _json(body: bytes, status: int = 200, headers: Mapping[str, str] | None = None) -> web.Response:
@@ -67,8 +67,6 @@ def summary_fields(job: Job) -> dict[str, object]:
         "duration_seconds": _duration(job),
         "attempt": job.attempt,
         "environment_key": job.environment_key,
-        "requirements": specification.requirements,
-        "timeout": specification.timeout,
         "tags": specification.tags,
     }
 

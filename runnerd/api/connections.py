@@ -17,6 +17,8 @@ from runnerd.api.problems import (
 )
 
 SLOWEST_BODY = 1024
+# Handlers have limits of their own and answer when these are passed: they come first.
+PATIENCE = 2
 _log = structlog.get_logger(__name__)
 
 
@@ -139,7 +141,9 @@ class Connection(web.RequestHandler):
             )
 
     def _watch_body(self, seen: int) -> None:
-        self._body_watch = self._after(self._limits.body, lambda: self._body_checked(seen))
+        self._body_watch = self._after(
+            PATIENCE * self._limits.body, lambda: self._body_checked(seen)
+        )
 
     def _body_checked(self, seen: int) -> None:
         """Cut a client whose body crawls, unless it is us who keep it from sending."""

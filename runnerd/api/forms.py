@@ -1,13 +1,13 @@
 """A submission as ``multipart/form-data``."""
 
 import asyncio
-import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
 from aiohttp import BodyPartReader, MultipartReader, web
+from pydantic_core import from_json
 
 from runnerd.api.bodies import overdue, problem_of_faults, refuse_encoding
 from runnerd.api.problems import Fault, Problem
@@ -16,7 +16,7 @@ from runnerd.api.services import SERVICES
 PARTS_LIMIT = 2000
 _OBJECTS = ("environment_vars", "tags")
 _INTEGER = re.compile(r"[+-]?\d{1,18}")
-_ENDS_ONE = re.compile(r",\s*([A-Za-z0-9]|$)")
+_ENDS_ONE = re.compile(r",\s*([A-Za-z0-9,]|$)")
 _OPENING = "([{"
 _CLOSING = ")]}"
 
@@ -115,8 +115,8 @@ def _object(name: str, text: str) -> object:
     if not text.strip():
         return {}
     try:
-        value: object = json.loads(text)
-    except (ValueError, RecursionError) as error:
+        value: object = from_json(text)
+    except ValueError as error:
         message = 'must be a JSON object, as {"key": "value"}'
         raise problem_of_faults([Fault((name,), message)]) from error
     return value
@@ -125,8 +125,8 @@ def _object(name: str, text: str) -> object:
 def _requirements(text: str) -> list[str]:
     if text.lstrip().startswith("["):
         try:
-            listed = json.loads(text)
-        except (ValueError, RecursionError):
+            listed = from_json(text)
+        except ValueError:
             listed = None
         if isinstance(listed, list) and all(isinstance(line, str) for line in listed):
             return listed

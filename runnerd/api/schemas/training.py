@@ -134,8 +134,6 @@ class JobSummary(JobAnswer):
     )
     attempt: int = 0
     environment_key: str | None = None
-    requirements: tuple[str, ...] = ()
-    timeout: int
     tags: dict[str, str]
 
 
