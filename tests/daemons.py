@@ -86,6 +86,7 @@ def running_daemon(
     port = () if "--port" in arguments else ("--port", "0")
     kept = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
     with log.open("ab") as errors:
+        earlier = errors.tell()
         process = subprocess.Popen(
             [
                 sys.executable,
@@ -108,7 +109,7 @@ def running_daemon(
             start_new_session=True,
         )
     try:
-        yield RunningDaemon(_ready_url(process, log), data_dir, log, process)
+        yield RunningDaemon(_ready_url(process, log, earlier), data_dir, log, process)
     finally:
         if process.poll() is None:
             process.terminate()
@@ -120,12 +121,13 @@ def running_daemon(
             raise
 
 
-def _ready_url(process: subprocess.Popen[bytes], log: Path) -> str:
-    """Read the daemon's log until it says where it listens."""
+def _ready_url(process: subprocess.Popen[bytes], log: Path, start: int) -> str:
+    """Read the daemon's log from byte ``start`` until it says where it listens."""
     deadline = time.monotonic() + READY_SECONDS
     ended = os.pidfd_open(process.pid)
     try:
         with log.open() as lines:
+            lines.seek(start)
             while time.monotonic() < deadline:
                 line = lines.readline()
                 if '"runnerd is ready"' in line:

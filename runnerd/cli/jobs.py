@@ -17,7 +17,13 @@ from runnerd.cli.output import age, duration, listing, print_json, sheet, state,
 @click.option("--experiment", help="Only jobs of this experiment.")
 @click.option("--model", help="Only jobs for this model.")
 @click.option("--tag", metavar="KEY[=VALUE]", help="Only jobs with this tag.")
-@click.option("--limit", type=click.IntRange(1, 1000), default=20, show_default=True)
+@click.option(
+    "--limit",
+    type=click.IntRange(1, 1000),
+    default=20,
+    show_default=True,
+    help="The most jobs to show.",
+)
 @json_option
 @client_options
 def jobs(

@@ -69,7 +69,7 @@ def test_submit_follow_shows_log_and_summary(shell: Shell) -> None:
     ran = shell("submit", shell.script(TRACKED, "cli.py"), "--follow", "--tag", "team=cli")
 
     assert ran.code == 0, ran.err
-    assert ran.out.splitlines()[0] == "hello from the script"
+    assert "hello from the script" in ran.out.splitlines()
     rows = summary_of(ran.out)
     assert rows["Status"] == "completed"
     assert rows["accuracy"] == "0.9375"
@@ -115,7 +115,7 @@ def test_an_unknown_job_is_one_sentence(shell: Shell) -> None:
 def test_a_refused_submission_names_the_field(shell: Shell) -> None:
     ran = shell("submit", shell.script("print()"), "-r", "not a requirement!")
     assert ran.code == 1
-    assert "requirements" in ran.err
+    assert "'not a requirement!' is not a requirement" in ran.err
 
 
 def test_ctrl_c_leaves_the_job_running(shell: Shell) -> None:
