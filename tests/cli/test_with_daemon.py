@@ -112,10 +112,10 @@ def test_an_unknown_job_is_one_sentence(shell: Shell) -> None:
         assert "Traceback" not in ran.err
 
 
-def test_a_refused_submission_names_the_field(shell: Shell) -> None:
+def test_a_refused_submission_names_the_requirement(shell: Shell) -> None:
     ran = shell("submit", shell.script("print()"), "-r", "not a requirement!")
     assert ran.code == 1
-    assert "'not a requirement!' is not a requirement" in ran.err
+    assert "Requirement 1 ('not a requirement!')" in ran.err
 
 
 def test_ctrl_c_leaves_the_job_running(shell: Shell) -> None:
