@@ -15,6 +15,7 @@ from runnerd.api.problems import (
     problem_body,
     problem_response,
 )
+from runnerd.api.translate import problem_of_http
 
 SLOWEST_BODY = 1024
 # Handlers have limits of their own and answer when these are passed: they come first.
@@ -101,6 +102,9 @@ class Connection(web.RequestHandler):
     async def finish_response(
         self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None
     ) -> tuple[web.StreamResponse, bool]:
+        if isinstance(resp, web.HTTPException) and resp.status >= 400:
+            # Raised before any middleware ran, as for an expectation that can't be met.
+            resp = problem_response(problem_of_http(resp), new_request_id())
         try:
             return await super().finish_response(request, resp, start_time)
         finally:

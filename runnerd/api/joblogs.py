@@ -14,12 +14,14 @@ class JobLog:
     job_id: str
     _ended: tuple[tuple[Handle, int], ...] = ()
     _newest: Handle | None = None
+    _attempts: int = -1
 
     async def refresh(self) -> None:
         """Learn of attempts that began since the last time."""
         executor = self.services.executor
         attempts = await self.services.store.attempts(self.job_id)
         handles = [attempt.handle for attempt in attempts if attempt.handle is not None]
+        self._attempts = len(handles)
         known = dict(self._ended)
         sizes = [
             (handle, known.get(handle) or await executor.log_size(handle))
@@ -27,6 +29,10 @@ class JobLog:
         ]
         self._ended = tuple(sizes)
         self._newest = handles[-1] if handles else None
+
+    def knows(self, attempts: int) -> bool:
+        """Tell whether so many attempts are known; one that is not launched yet is not."""
+        return self._attempts >= attempts
 
     async def size(self) -> int:
         """Give the number of bytes written so far."""

@@ -42,7 +42,7 @@ def problem_of(error: Exception) -> Problem | None:
     if isinstance(error, Problem):
         return error
     if isinstance(error, web.HTTPException):
-        return _of_http(error)
+        return problem_of_http(error)
     if isinstance(error, BackendAway | ServingBusy):
         return away(sentence(str(error)), error.retry_after)
     if isinstance(error, RequirementInvalid | UnfitInput):
@@ -61,7 +61,8 @@ def sentence(text: str) -> str:
     return text if text.endswith((".", "!", "?")) else f"{text}."
 
 
-def _of_http(error: web.HTTPException) -> Problem:
+def problem_of_http(error: web.HTTPException) -> Problem:
+    """Give the problem that one of aiohttp's own refusals stands for."""
     kept = ("Allow", "Content-Range", "Retry-After", "WWW-Authenticate")
     headers = {name: error.headers[name] for name in kept if name in error.headers}
     if isinstance(error, web.HTTPMethodNotAllowed):

@@ -76,10 +76,14 @@ class Daemon:
         job_id: str = reply.json["job_id"]
         return job_id
 
-    async def launch(self) -> "Running":
-        """Claim the oldest job, as if its script ran; a test writes its output."""
+    async def claim(self) -> Claim:
         claim = await self.store.claim("local", "subprocess", 1000)
         assert claim is not None
+        return claim
+
+    async def launch(self, claim: Claim | None = None) -> "Running":
+        """Claim the oldest job, as if its script ran; a test writes its output."""
+        claim = claim or await self.claim()
         folder = self.services.settings.data_dir / "jobs" / claim.attempt.id
         folder.mkdir(parents=True)
         handle = self.services.executor.handle_for(claim.attempt.id, folder)

@@ -166,6 +166,36 @@ async def test_what_is_no_http_is_a_problem_too(daemon: Daemon) -> None:
     assert b"application/problem+json" in answer
 
 
+@pytest.mark.parametrize(
+    ("request_line", "headers", "status"),
+    [
+        (b"GET /mlops/status HTTP/1.0", b"", 200),
+        (b"GET /mlops/status HTTP/1.1", b"Expect: nonsense", 417),
+        (b"GET /mlops/status HTTP/1.1", b"Host: a b", 403),
+        (b"GET /mlops/status HTTP/1.1", b"Host: [::1", 403),
+        (b"GET /mlops/training/jobs?tag=\xff HTTP/1.1", b"", 400),
+        (b"GET /mlops/models/\xff HTTP/1.1", b"", 400),
+        (b"GET //mlops/status HTTP/1.1", b"", 404),
+        (b"GET http://evil.example/mlops/status HTTP/1.1", b"Host: localhost", 200),
+        (b"GET /mlops/status HTTP/1.1", b"Authorization: Bearer \xff", 401),
+        (b"POST /mlops/training/upload HTTP/1.1", b"Idempotency-Key: \xff", 422),
+        (b"POST /mlops/training/upload HTTP/1.1", b"Content-Length: x", 400),
+        (b"POST /mlops/training/upload HTTP/1.1", b"Transfer-Encoding: gzip", 400),
+        (b"PATCH /mlops/status HTTP/1.1", b"", 405),
+        (b"OPTIONS * HTTP/1.1", b"", 404),
+        (b"CONNECT a:1 HTTP/1.1", b"", 404),
+    ],
+)
+async def test_odd_requests_get_an_answer(
+    daemon: Daemon, request_line: bytes, headers: bytes, status: int
+) -> None:
+    host = [] if b"Host:" in headers or b"1.0" in request_line else [b"Host: localhost"]
+    head = [request_line, b"Connection: close", *host, *([headers] if headers else [])]
+    answer = await answer_to(daemon, b"\r\n".join([*head, b"", b""]))
+    assert answer.split(b" ")[1] == str(status).encode(), answer
+    assert status == 200 or b"application/problem+json" in answer
+
+
 async def test_a_request_id_is_kept_if_it_is_harmless(daemon: Daemon) -> None:
     kept = await daemon.call("GET", "/nothing", headers={"X-Request-Id": "abc-1"})
     assert (kept.headers["X-Request-Id"], kept.json["instance"]) == ("abc-1", "abc-1")

@@ -5,6 +5,7 @@ import json
 
 import pytest
 
+from runnerd.api.joblogs import JobLog
 from runnerd.jobs import JobState
 from tests.api.daemon import JOBS, Daemon, Running
 from tests.api.events import SentEvent, read_events
@@ -70,6 +71,46 @@ async def test_a_follower_of_a_queued_job_waits_for_its_output(daemon: Daemon) -
     assert rest[0] == SentEvent("log", 20, "no end")
     assert (rest[1].kind, len(rest)) == ("end", 2)
     assert json.loads(rest[1].data) == {"status": "failed", "error": "ValueError: x"}
+
+
+async def test_a_follower_who_comes_between_claim_and_launch_misses_nothing(
+    daemon: Daemon,
+) -> None:
+    job_id = await daemon.submit()
+    claim = await daemon.claim()
+    history = f"{JOBS}/{job_id}/events"
+    async with (
+        read_events(daemon, f"{JOBS}/{job_id}/logs") as lines,
+        read_events(daemon, history) as states,
+    ):
+        for kind in ("noted", "noted again"):  # two ticks, after which both have looked
+            await daemon.store.note_event(claim, kind)
+            async for state in states:
+                if json.loads(state.data)["kind"] == kind:
+                    break
+        running = await daemon.launch(claim)
+        running.write(b"one\n")
+        await running.end()
+        assert [(event.kind, event.id) async for event in lines] == [("log", 4), ("end", 4)]
+
+
+async def test_the_logs_of_several_attempts_are_one(daemon: Daemon) -> None:
+    running, _ = await running_job(daemon)
+    contents = [b"first attempt\n", b"", b"third\n"]
+    handles = []
+    for number, content in enumerate(contents):
+        folder = running.output.parent / str(number)
+        folder.mkdir()
+        (folder / "output.log").write_bytes(content)
+        handles.append(daemon.services.executor.handle_for(f"{running.job_id}-{number}", folder))
+    ended = tuple(zip(handles[:-1], map(len, contents), strict=False))
+    log = JobLog(daemon.services, running.job_id, ended, handles[-1])
+    whole = b"".join(contents)
+    assert await log.size() == len(whole)
+    for start in range(len(whole)):
+        assert whole[start:].startswith(await log.read(start, 5) or b"nothing")
+    assert await log.read(len(whole), 5) == b""
+    assert await log.tail(3) == "rd\n"
 
 
 async def test_a_cancelled_queued_job_ends_its_followers(daemon: Daemon) -> None:

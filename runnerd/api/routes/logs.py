@@ -75,7 +75,6 @@ class _Follower:
         self._log = log
         self._view = view
         self._offset = start
-        self._attempt = -1
 
     async def run(self) -> None:
         while True:
@@ -90,9 +89,8 @@ class _Follower:
     async def _catch_up(self) -> bool:
         """Send all there is; tells whether that was the last. The job is looked at first."""
         job = await self._view.job()
-        if job.attempt != self._attempt:
+        if not self._log.knows(job.attempt):
             await self._log.refresh()
-            self._attempt = job.attempt
         ended = has_ended(job)
         while await self._send_some(ended):
             pass
