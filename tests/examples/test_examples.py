@@ -21,7 +21,7 @@ def test_every_example_is_run() -> None:
 @pytest.mark.parametrize("path", sorted(EXAMPLES.glob("*.py")), ids=lambda path: path.stem)
 def test_every_example_says_how_to_submit_it(path: Path) -> None:
     command = re.search(
-        rf"^    runnerd submit examples/{path.name}((?:.|\\\n)*)$", path.read_text(), re.M
+        rf"^ *runnerd submit examples/{path.name}((?:\\\n|.)*)$", path.read_text(), re.M
     )
     assert command is not None
     fields = SUBMISSIONS[path.stem]
