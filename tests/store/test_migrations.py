@@ -21,6 +21,11 @@ def test_the_migrations_make_exactly_the_tables_that_the_code_knows(url: str) ->
     engine.dispose()
 
 
+def test_the_newest_migration_is_the_revision_that_the_code_names(url: str) -> None:
+    migrations.upgrade(url)
+    assert migrations.current(url) == migrations.head()
+
+
 def test_an_empty_database_is_behind_until_it_is_upgraded(url: str) -> None:
     assert migrations.current(url) is None
     with pytest.raises(SchemaBehind, match="runnerd db upgrade"):
