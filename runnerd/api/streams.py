@@ -2,7 +2,6 @@
 
 import re
 import time
-from collections.abc import Mapping
 
 from aiohttp import web
 
@@ -19,9 +18,7 @@ _LINE_END = re.compile(r"\r\n|\r|\n")
 class Stream:
     """An answer that goes on until the job has ended, the client is gone or the daemon stops."""
 
-    def __init__(
-        self, request: web.Request, *, events: bool, content_type: str, headers: Mapping[str, str]
-    ) -> None:
+    def __init__(self, request: web.Request, *, events: bool, content_type: str) -> None:
         self._request = request
         self._following = request.app[FOLLOWING]
         self._events = events
@@ -32,7 +29,6 @@ class Stream:
                 "Cache-Control": "no-store",
                 "X-Accel-Buffering": "no",
                 "X-Content-Type-Options": "nosniff",
-                **headers,
             }
         )
 

@@ -44,7 +44,7 @@ async def events(request: web.Request) -> web.StreamResponse:
 
 
 async def _follow(request: web.Request, job_id: str, after: int) -> web.StreamResponse:
-    stream = Stream(request, events=wants_events(request), content_type=LINES, headers={})
+    stream = Stream(request, events=wants_events(request), content_type=LINES)
     response = await stream.open()
     store = request.app[SERVICES].store
     view = request.app[FOLLOWING].view(job_id)

@@ -60,7 +60,7 @@ async def logs(request: web.Request) -> web.StreamResponse:
 
 async def _follow(request: web.Request, job_id: str, log: JobLog) -> web.StreamResponse:
     start = last_event_id_of(request)
-    stream = Stream(request, events=wants_events(request), content_type=TEXT, headers={})
+    stream = Stream(request, events=wants_events(request), content_type=TEXT)
     response = await stream.open()
     follower = _Follower(stream, log, request.app[FOLLOWING].view(job_id), start)
     await follower.run()
