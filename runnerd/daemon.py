@@ -3,7 +3,7 @@
 import os
 import signal
 import socket
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 
 import anyio
@@ -16,7 +16,7 @@ from runnerd.environments import Environments
 from runnerd.holding import hold_data_dir
 from runnerd.listening import DaemonRefuses, bind, is_loopback, origin_of
 from runnerd.log import configure
-from runnerd.plugins import Executor, PluginContext, Storage, Tracker
+from runnerd.plugins import Executor, Health, PluginContext, Storage, Tracker
 from runnerd.plugins.loader import PluginMisconfigured, Plugins, PluginUnknown, load_plugins
 from runnerd.runner import RUNNER_FILE
 from runnerd.scheduler import HealthBoard, Scheduler, Terms, keep_watch
@@ -61,7 +61,7 @@ async def _serve(settings: Settings) -> None:
             group.cancel_scope.cancel()
 
 
-def _probes(services: Services) -> dict[str, Callable[[], object]]:
+def _probes(services: Services) -> dict[str, Callable[[], Awaitable[Health]]]:
     return {
         "storage": services.storage.health,
         "tracking": services.tracker.health,
@@ -89,7 +89,8 @@ async def _build(
     executor = _executor(settings, plugins, origin)
     environments = make_environments(settings, tracker)
     serving = _serving(settings, tracker, storage, environments)
-    for part in (storage, tracker, executor, environments, serving):
+    # The tracker last: a server that it starts competes with the daemon for the processor.
+    for part in (storage, executor, environments, serving, tracker):
         await parts.enter_async_context(_opened(part))
     services = Services(
         settings=settings,
