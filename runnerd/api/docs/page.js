@@ -122,6 +122,7 @@ const show = (method, path, operation, all) => {
   return element("details", {},
     element("summary", {},
       element("span", { className: "method", textContent: method }),
+      " ",
       element("code", { textContent: path }),
       ` ${operation.summary}`),
     inside);

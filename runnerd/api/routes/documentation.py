@@ -1,10 +1,13 @@
 """The OpenAPI document, and a page to read and try it."""
 
+import json
 from collections.abc import Sequence
+from functools import cache
 from importlib.resources import files
 
 from aiohttp import web
 from aiohttp.typedefs import Handler
+from anyio.to_thread import run_sync
 
 from runnerd.api.endpoints import Endpoint
 from runnerd.api.openapi import openapi_document
@@ -21,9 +24,13 @@ def documentation(others: Sequence[Endpoint]) -> tuple[Endpoint, ...]:
     """Give the addresses that describe ``others`` and themselves."""
     described: list[Endpoint] = list(others)
 
+    @cache
+    def document() -> bytes:
+        return json.dumps(openapi_document(described)).encode()
+
     async def openapi(_: web.Request) -> web.Response:
-        """Send the document."""
-        return web.json_response(openapi_document(described))
+        """Send the document, which takes too long to make for the loop to wait."""
+        return web.Response(body=await run_sync(document), content_type="application/json")
 
     own = (
         Endpoint(
