@@ -172,6 +172,8 @@ def _size(path: Path) -> int:
         return path.stat().st_size
     except FileNotFoundError:
         return 0
+    except OSError as error:
+        raise BackendAway(f"the job's log can't be read: {error.strerror}") from error
 
 
 def _read(path: Path, start: int, limit: int) -> bytes:
@@ -181,3 +183,5 @@ def _read(path: Path, start: int, limit: int) -> bytes:
             return file.read(limit)
     except FileNotFoundError:
         return b""
+    except OSError as error:
+        raise BackendAway(f"the job's log can't be read: {error.strerror}") from error
