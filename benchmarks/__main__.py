@@ -13,7 +13,7 @@ from rich.table import Table
 
 from benchmarks import seed_example, status_latency, submissions
 from benchmarks.numbers import Measurement
-from scripts.daemon import Daemon, empty_folder, running
+from scripts.daemon import Daemon, NotWorking, empty_folder, running
 
 ROOT = Path(__file__).parents[1]
 RESULTS = Path(__file__).parent / "results"
@@ -32,8 +32,12 @@ def main(names: list[str]) -> int:
         return 2
     console = Console()
     for name in names or ALL:
-        with console.status(f"{name} …"):
-            measurement = _measure(name)
+        try:
+            with console.status(f"{name} …"):
+                measurement = _measure(name)
+        except NotWorking as error:
+            console.print(f"{name} failed: {error}")
+            return 1
         console.print(_table(measurement))
         console.print(f"written to {_keep(name, measurement).relative_to(ROOT)}\n")
     return 0

@@ -19,16 +19,22 @@ def measure(daemon: Daemon) -> Measurement:
     """Submit while one job holds the only slot, so that what is submitted waits in the queue."""
     with Client(daemon.url) as client:
         plug = client.submit("plug.py", PLUG, experiment_name="none", model_name="none")["job_id"]
-        for event in client.follow_events(plug):
-            if event["phase"] == "running":
-                break
+        _wait_for(client, plug, "running")
         rows = {
             f"{connections} connections": asyncio.run(_submit(daemon.url, connections))
             for connections in CONNECTIONS
         }
         client.cancel(plug)
+        _wait_for(client, plug, "cancelled")
     title = f"{SUBMISSIONS} submissions, one job running"
     return Measurement(title, ("a second", "median, ms", "99th percentile, ms"), rows)
+
+
+def _wait_for(client: Client, job_id: str, phase: str) -> None:
+    for event in client.follow_events(job_id):
+        if event["phase"] == phase:
+            return
+    raise NotWorking(f"job {job_id} ended without ever being {phase}")
 
 
 async def _submit(url: str, connections: int) -> tuple[float, float, float]:
