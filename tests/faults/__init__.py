@@ -1,0 +1,1 @@
+"""Faults: what is killed, starved or cut off, and what must hold all the same."""
