@@ -26,21 +26,20 @@ MEASURES = "sepal, petal (cm)"
 _console = Console(highlight=False)
 
 
-def main() -> int:
-    """Run the demo; gives the exit code."""
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-    FOLDER.mkdir(exist_ok=True)
-    with (FOLDER / "lock").open("w") as lock:
+def main(folder: Path, cache: Path) -> int:
+    """Run the demo in a folder, with packages from a cache; gives the exit code."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "lock").open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             _console.print("Another demo is running in this folder: let it end first.")
             return 1
-        return _in_a_clean_folder()
+        return _with_a_daemon(folder / "data", cache)
 
 
-def _in_a_clean_folder() -> int:
-    daemon = Daemon(empty_folder(FOLDER / "data"), ENVIRONMENTS_CACHE=str(FOLDER / "cache" / "uv"))
+def _with_a_daemon(data_dir: Path, cache: Path) -> int:
+    daemon = Daemon(empty_folder(data_dir), ENVIRONMENTS_CACHE=str(cache))
     try:
         code = _show(daemon)
     except KeyboardInterrupt:
@@ -48,7 +47,7 @@ def _in_a_clean_folder() -> int:
         code = INTERRUPTED
     code = _take_down(daemon) or code
     if code == 0:
-        shutil.rmtree(FOLDER / "data")
+        shutil.rmtree(data_dir)
     return code
 
 
@@ -134,4 +133,5 @@ def _report(daemon: Daemon, what: str) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    sys.exit(main(FOLDER, FOLDER / "cache" / "uv"))
