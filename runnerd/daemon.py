@@ -14,6 +14,7 @@ from runnerd.api.server import HttpServer
 from runnerd.api.services import Services
 from runnerd.environments import Environments
 from runnerd.holding import hold_data_dir
+from runnerd.jobs import Cause
 from runnerd.listening import DaemonRefuses, bind, is_loopback, origin_of
 from runnerd.log import configure
 from runnerd.plugins import Executor, Health, PluginContext, Storage, Tracker
@@ -202,6 +203,8 @@ def _terms(settings: Settings, origin: str) -> Terms:
         log_limit=jobs.log_limit_bytes,
         log_tail=jobs.log_tail_bytes,
         finish_timeout=jobs.finish_timeout,
+        retry_on=frozenset(Cause(cause) for cause in jobs.retry_on),
+        retry_seconds=jobs.retry_seconds,
         passed=jobs.pass_environment,
         daemon_variables=dict(os.environ),
     )

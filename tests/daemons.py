@@ -154,3 +154,14 @@ def processes_of(data_dir: Path) -> list[str]:
         if str(data_dir) in command or folder.startswith(str(data_dir)):
             found.append(f"{process.name}: {command}")
     return found
+
+
+def wait_for(daemon: RunningDaemon, job_id: str, kind: str) -> None:
+    """Follow the job's events up to the first of a kind."""
+    url = f"/mlops/training/jobs/{job_id}/events?follow=true"
+    accept = {"Accept": "text/event-stream"}
+    with daemon.client(headers=accept) as client, client.stream("GET", url) as events:
+        for line in events.iter_lines():
+            if f'"kind":"{kind}"' in line.replace(" ", ""):
+                return
+    raise AssertionError(f"no event {kind}: {daemon.job(job_id)}")

@@ -1,4 +1,4 @@
-"""`runnerd jobs`, `runnerd job` and `runnerd cancel`."""
+"""`runnerd jobs`, `runnerd job`, `runnerd cancel` and `runnerd retry`."""
 
 import click
 
@@ -107,3 +107,22 @@ def cancel(address: Address, job_id: str, as_json: bool) -> None:
         click.echo(f"Job {found['job_id']} is cancelled.")
     else:
         click.echo(f"Job {found['job_id']} is being stopped.")
+
+
+@click.command
+@click.argument("job_id")
+@json_option
+@client_options
+def retry(address: Address, job_id: str, as_json: bool) -> None:
+    """Try the ended job JOB_ID again: the same script, in a new attempt.
+
+    \b
+    Example:
+      runnerd retry 3f9a1c
+    """
+    with connected(address) as client:
+        found = client.retry(job_id_of(client, job_id))
+    if as_json:
+        print_json(found)
+    else:
+        click.echo(f"Job {found['job_id']} is queued again.")

@@ -20,6 +20,7 @@ COMMANDS = {
     "job": ("runnerd.cli.jobs:job", "Show one job."),
     "logs": ("runnerd.cli.logs:logs", "Print a job's output."),
     "cancel": ("runnerd.cli.jobs:cancel", "Stop a job."),
+    "retry": ("runnerd.cli.jobs:retry", "Try an ended job again."),
     "models": ("runnerd.cli.models:models", "List the registered models, or show one."),
     "predict": ("runnerd.cli.predict:predict", "Ask a model for predictions."),
     "status": ("runnerd.cli.status:status", "Show how the daemon and its plugins are."),

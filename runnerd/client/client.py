@@ -111,6 +111,10 @@ class Client:
         answer = self._transport.request("POST", f"{_job(job_id)}/cancel", repeatable=True)
         return cast(Job, answer)
 
+    def retry(self, job_id: str) -> Job:
+        """Queue an ended job again, for a new attempt."""
+        return cast(Job, self._transport.request("POST", f"{_job(job_id)}/retry"))
+
     def log(self, job_id: str) -> Iterator[bytes]:
         """Give the log as far as it is written, in pieces."""
         with self._transport.stream(f"{_job(job_id)}/logs") as response:

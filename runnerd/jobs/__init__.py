@@ -4,6 +4,7 @@ from runnerd.jobs.diagnosis import diagnose, script_fault
 from runnerd.jobs.environment import EnvironmentPlan
 from runnerd.jobs.job import Attempt, Event, Handle, Job
 from runnerd.jobs.outcome import Cause, Outcome
+from runnerd.jobs.retry import retry_delay, should_retry
 from runnerd.jobs.specification import JobSpecification
 from runnerd.jobs.states import (
     LIVE_STATES,
@@ -30,7 +31,9 @@ __all__ = [
     "Outcome",
     "diagnose",
     "may_change",
+    "retry_delay",
     "script_fault",
+    "should_retry",
     "states_of",
     "status_of",
 ]

@@ -25,6 +25,7 @@ class Job:
     error: str | None = None
     warnings: tuple[str, ...] = ()
     attempt: int = 0
+    retries: int = 0
     environment_key: str | None = None
 
     @property

@@ -7,6 +7,7 @@ class JobSpecification(BaseModel):
     """A job as it was submitted, after every check; it never changes afterwards.
 
     ``script`` is Python source text, ``timeout`` is in seconds of the script's own time.
+    ``max_retries`` is how often the job may be tried again by itself.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -19,3 +20,4 @@ class JobSpecification(BaseModel):
     environment_vars: dict[str, str] = {}
     timeout: int = 300
     tags: dict[str, str] = {}
+    max_retries: int = 0

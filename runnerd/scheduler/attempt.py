@@ -4,6 +4,9 @@ Every step begins from what the store says, so that a step that was interrupted,
 death or by a backend that went away, is simply taken again.
 """
 
+import random
+from datetime import UTC, datetime, timedelta
+
 import anyio
 import structlog
 
@@ -15,7 +18,9 @@ from runnerd.jobs import (
     JobState,
     Outcome,
     diagnose,
+    retry_delay,
     script_fault,
+    should_retry,
 )
 from runnerd.plugins import (
     BackendAway,
@@ -34,6 +39,7 @@ from runnerd.store import Claim, Store
 
 RESOLVE_TRIES = 3
 RETRY_SECONDS = 2.0
+_chance = random.SystemRandom()
 _log = structlog.get_logger(__name__)
 
 
@@ -77,6 +83,9 @@ class AttemptCarrier:
         handle = await self._adopted() or await self._launched()
         if handle is not None:
             outcome = await self._watch(handle)
+            if self._is_retried(outcome):
+                await self._requeue(outcome, handle)
+                return
             await self._store.mark_finishing(self._claim, self._state, outcome)
             self._state = JobState.FINISHING
             await self._finish(outcome)
@@ -182,6 +191,26 @@ class AttemptCarrier:
                     return seen.outcome
         return Outcome(Cause.LOST)
 
+    def _is_retried(self, outcome: Outcome) -> bool:
+        job = self._claim.job
+        return not self._cancelled.is_set() and should_retry(
+            outcome, self._terms.retry_on, job.retries, job.specification.max_retries
+        )
+
+    async def _requeue(self, outcome: Outcome, handle: Handle) -> None:
+        job = self._claim.job
+        error = diagnose(outcome, job.specification, "") or ""
+        delay = retry_delay(self._terms.retry_seconds, job.retries, _chance.random())
+        await self._executor.release(handle)
+        await self._store.requeue(
+            self._claim,
+            self._state,
+            outcome,
+            error=error,
+            not_before=datetime.now(UTC) + timedelta(seconds=delay),
+        )
+        _log.warning("job is tried again", job=job.id, why=error, seconds=round(delay, 1))
+
     async def _stop_when_cancelled(self, handle: Handle) -> None:
         await self._cancelled.wait()
         stopped = False
@@ -221,8 +250,9 @@ class AttemptCarrier:
 
     async def _collect_in_time(self, outcome: Outcome) -> Result:
         """Settle the job with the tracker, however often it goes away, within the bound."""
-        makings = await self._store.makings(self._claim.job.id)
-        if not makings.runs:
+        every = await self._store.makings(self._claim.job.id)
+        makings = every.of_attempt(self._claim.attempt.number)
+        if not every.runs:
             return await collect(
                 self._tracker, self._claim.job, makings, register=outcome.succeeded
             )
@@ -230,7 +260,7 @@ class AttemptCarrier:
         with anyio.move_on_after(self._terms.finish_timeout):
             while True:
                 try:
-                    await close_runs(self._tracker, makings, outcome)
+                    await close_runs(self._tracker, every, outcome, self._claim.attempt.number)
                     return await collect(
                         self._tracker, self._claim.job, makings, register=outcome.succeeded
                     )
@@ -238,7 +268,7 @@ class AttemptCarrier:
                     last = str(away)
                     await anyio.sleep(away.retry_after)
         return Result(
-            run_id=makings.runs[0].run_id,
+            run_id=makings.runs[0].run_id if makings.runs else None,
             error=f"the tracking server stayed away while the job was being finished: {last}",
         )
 

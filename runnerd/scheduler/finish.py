@@ -23,8 +23,11 @@ class Result:
     warnings: tuple[str, ...] = ()
 
 
-async def close_runs(tracker: Tracker, makings: Makings, outcome: Outcome) -> None:
-    """End the runs that the script left open, children first."""
+async def close_runs(tracker: Tracker, makings: Makings, outcome: Outcome, attempt: int) -> None:
+    """End the runs that the script left open, children first.
+
+    ``outcome`` is that of ``attempt``, the job's last; those before it were lost or stopped.
+    """
     if outcome.succeeded:
         status = "FINISHED"
     elif outcome.cause is Cause.EXITED:
@@ -33,7 +36,7 @@ async def close_runs(tracker: Tracker, makings: Makings, outcome: Outcome) -> No
         status = "KILLED"
     for run in reversed(makings.runs):
         try:
-            await tracker.end_run(run.run_id, status)
+            await tracker.end_run(run.run_id, status if run.attempt == attempt else "KILLED")
         except NotFound:
             continue  # the script deleted its own run
 

@@ -10,7 +10,7 @@ from runnerd.scheduler.attempt import AttemptCarrier
 from runnerd.scheduler.terms import Terms
 from runnerd.store import Claim, StaleLease, Store, StoreAway
 
-POLL_SECONDS = 5.0
+POLL_SECONDS = 2.0
 RETRY_SECONDS = 1.0
 SWEEP_SECONDS = 600.0
 BUG = "runnerd itself failed on this job; its log has the details under this job's id"

@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from runnerd.jobs import Cause
+
 
 @dataclass(frozen=True, slots=True)
 class Terms:
@@ -11,7 +13,8 @@ class Terms:
 
     ``passed`` names the variables of ``daemon_variables`` that scripts see. Durations are in
     seconds, ``log_limit`` in bytes. ``finish_timeout`` bounds how long a finished job waits for
-    an away tracker before it fails.
+    an away tracker before it fails. After the causes ``retry_on`` a job is tried
+    again, first after ``retry_seconds``.
     """
 
     node: str
@@ -23,5 +26,7 @@ class Terms:
     log_limit: int
     log_tail: int
     finish_timeout: float
+    retry_on: frozenset[Cause]
+    retry_seconds: float
     passed: tuple[str, ...]
     daemon_variables: Mapping[str, str]

@@ -15,6 +15,8 @@ def _absolute(path: Path) -> Path:
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Bytes = Annotated[int, Field(gt=0)]
 Count = Annotated[int, Field(ge=1)]
+# What an attempt can end by that was not the script's own doing.
+RetriedCause = Literal["lost", "build_failed", "out_of_memory", "timeout", "signalled"]
 Name = Annotated[str, Field(min_length=1)]
 Folder = Annotated[Path, AfterValidator(_absolute)]
 
@@ -84,6 +86,9 @@ class JobSettings(Section):
     log_limit_bytes: Bytes = 1024**3
     log_tail_bytes: Bytes = 64 * 1024
     finish_timeout: Seconds = 900
+    max_retries: int = Field(2, ge=0, le=100)
+    retry_on: tuple[RetriedCause, ...] = ("lost",)
+    retry_seconds: Seconds = 5
     pass_environment: tuple[str, ...] = (
         "PATH",
         "HOME",

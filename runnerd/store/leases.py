@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Row, func, insert, select, update
+from sqlalchemy import Row, func, insert, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from runnerd.jobs import LIVE_STATES, Attempt, Handle, Job, JobState, Outcome
@@ -140,7 +140,6 @@ class Leases(StorePart):
 
     async def mark_finishing(self, claim: Claim, state: JobState, outcome: Outcome) -> None:
         """The attempt has ended; ``state`` is where the job stood."""
-        ended = now() if outcome.ended_at is None else datetime.fromtimestamp(outcome.ended_at, UTC)
         async with self._write() as connection:
             await change_state(
                 connection,
@@ -150,15 +149,36 @@ class Leases(StorePart):
                 lease=claim.lease,
                 kind="ended",
                 reason=outcome.detail,
-                data={
-                    "cause": outcome.cause,
-                    "exit_code": outcome.exit_code,
-                    "signal": outcome.signal,
-                    "script_started_at": outcome.script_started_at,
-                    "ended_at": outcome.ended_at,
+                data=_told(outcome),
+            )
+            await _update_attempt(connection, claim, ended_at=_end_of(outcome))
+
+    async def requeue(
+        self, claim: Claim, state: JobState, outcome: Outcome, *, error: str, not_before: datetime
+    ) -> None:
+        """Let go of a job whose attempt ended so, for another attempt from ``not_before`` on."""
+        async with self._write() as connection:
+            await _hold(connection, claim)
+            await write_event(
+                connection, claim.job.id, "ended", reason=outcome.detail, data=_told(outcome)
+            )
+            await change_state(
+                connection,
+                claim.job.id,
+                state,
+                JobState.QUEUED,
+                lease=claim.lease,
+                kind="retrying",
+                reason=error,
+                data={"not_before": not_before.isoformat()},
+                values={
+                    "lease_token": None,
+                    "run_id": None,
+                    "retries": claim.job.retries + 1,
+                    "not_before": not_before,
                 },
             )
-            await _update_attempt(connection, claim, ended_at=ended)
+            await _update_attempt(connection, claim, ended_at=_end_of(outcome))
 
     async def finish(
         self,
@@ -204,12 +224,34 @@ class Leases(StorePart):
             await write_event(connection, claim.job.id, kind, reason=reason, data=data)
 
 
+def _told(outcome: Outcome) -> dict[str, Any]:
+    return {
+        "cause": outcome.cause,
+        "exit_code": outcome.exit_code,
+        "signal": outcome.signal,
+        "script_started_at": outcome.script_started_at,
+        "ended_at": outcome.ended_at,
+    }
+
+
+def _end_of(outcome: Outcome) -> datetime:
+    return now() if outcome.ended_at is None else datetime.fromtimestamp(outcome.ended_at, UTC)
+
+
 async def _next_in_line(connection: AsyncConnection, max_running: int) -> Row[Any] | None:
     """Find the oldest queued job, None where there is none or every slot is taken."""
     live = select(func.count()).select_from(jobs).where(jobs.c.state.in_(LIVE_STATES))
     if (await connection.execute(live)).scalar_one() >= max_running:
         return None
-    oldest = select(jobs).where(jobs.c.state == "queued").order_by(jobs.c.seq).limit(1)
+    oldest = (
+        select(jobs)
+        .where(
+            jobs.c.state == "queued",
+            or_(jobs.c.not_before.is_(None), jobs.c.not_before <= now()),
+        )
+        .order_by(jobs.c.seq)
+        .limit(1)
+    )
     return (await connection.execute(oldest)).one_or_none()
 
 

@@ -13,26 +13,29 @@ from runnerd.store.tables import jobs, made_models, made_runs, made_versions
 
 @dataclass(frozen=True, slots=True)
 class MadeRun:
-    """A run; ``parent_id`` is set for nested ones."""
+    """A run, and the attempt that made it; ``parent_id`` is set for nested ones."""
 
     run_id: str
     parent_id: str | None
+    attempt: int = 1
 
 
 @dataclass(frozen=True, slots=True)
 class MadeModel:
-    """A logged model."""
+    """A logged model, and the attempt that logged it."""
 
     model_id: str
     run_id: str | None
+    attempt: int = 1
 
 
 @dataclass(frozen=True, slots=True)
 class MadeVersion:
-    """A version of a registered model."""
+    """A version of a registered model, and the attempt that made it."""
 
     name: str
     version: str
+    attempt: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +45,14 @@ class Makings:
     runs: tuple[MadeRun, ...]
     models: tuple[MadeModel, ...]
     versions: tuple[MadeVersion, ...]
+
+    def of_attempt(self, number: int) -> "Makings":
+        """Give what one attempt made."""
+        return Makings(
+            tuple(run for run in self.runs if run.attempt == number),
+            tuple(model for model in self.models if model.attempt == number),
+            tuple(version for version in self.versions if version.attempt == number),
+        )
 
 
 class MakingsPart(StorePart):
@@ -81,9 +92,9 @@ class MakingsPart(StorePart):
             ]
         runs, models, versions = found
         return Makings(
-            tuple(MadeRun(row.run_id, row.parent_id) for row in runs),
-            tuple(MadeModel(row.model_id, row.run_id) for row in models),
-            tuple(MadeVersion(row.name, row.version) for row in versions),
+            tuple(MadeRun(row.run_id, row.parent_id, row.attempt) for row in runs),
+            tuple(MadeModel(row.model_id, row.run_id, row.attempt) for row in models),
+            tuple(MadeVersion(row.name, row.version, row.attempt) for row in versions),
         )
 
     async def job_of_run(self, run_id: str) -> str | None:
@@ -99,5 +110,10 @@ class MakingsPart(StorePart):
             return (await connection.execute(query)).scalar_one_or_none()
 
 
-async def _insert(connection: AsyncConnection, table: Table, **values: str | None) -> None:
-    await connection.execute(insert(table).values(**values).on_conflict_do_nothing())
+async def _insert(
+    connection: AsyncConnection, table: Table, *, job_id: str, **values: str | None
+) -> None:
+    attempt = select(jobs.c.attempt).where(jobs.c.id == job_id).scalar_subquery()
+    await connection.execute(
+        insert(table).values(job_id=job_id, attempt=attempt, **values).on_conflict_do_nothing()
+    )

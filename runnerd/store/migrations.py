@@ -12,7 +12,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from runnerd.store.engine import sync_url
 from runnerd.store.errors import SchemaBehind, SchemaTooNew, StoreAway
 
-HEAD = "0001"
+HEAD = "0002"
 
 
 def head() -> str:

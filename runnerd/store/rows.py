@@ -22,6 +22,7 @@ def job_of(row: Row[Any]) -> Job:
         error=row.error,
         warnings=tuple(row.warnings),
         attempt=row.attempt,
+        retries=row.retries,
         environment_key=row.environment_key,
     )
 

@@ -143,6 +143,35 @@ class Submissions(StorePart):
                 await write_event(connection, job_id, "cancel_requested")
             return await _get(connection, job_id)
 
+    async def request_retry(self, job_id: str) -> Job:
+        """Queue an ended job again, for a new attempt. Raises ``WrongState`` while it is live."""
+        async with self._write() as connection:
+            job = await _get(connection, job_id)
+            if job.state not in TERMINAL_STATES:
+                raise WrongState(
+                    f"the job can't be tried again: it is {job.state}; wait for its end, or "
+                    "cancel it first"
+                )
+            await change_state(
+                connection,
+                job_id,
+                job.state,
+                JobState.QUEUED,
+                lease=None,
+                kind="retry_requested",
+                values={
+                    "completed_at": None,
+                    "cancel_requested_at": None,
+                    "error": None,
+                    "run_id": None,
+                    "model_version": None,
+                    "warnings": [],
+                    "retries": 0,
+                    "not_before": None,
+                },
+            )
+            return await _get(connection, job_id)
+
     async def attempts(self, job_id: str) -> list[Attempt]:
         """List a job's attempts, oldest first."""
         query = select(attempts).where(attempts.c.job_id == job_id).order_by(attempts.c.number)

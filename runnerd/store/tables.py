@@ -55,6 +55,8 @@ jobs = Table(
     Column("lease_token", String(32)),
     Column("node", String(255)),
     Column("attempt", Integer, nullable=False, server_default=text("0")),
+    Column("retries", Integer, nullable=False, server_default=text("0")),
+    Column("not_before", UtcDateTime),
     Column("environment_key", String(64)),
     Column("run_id", String(64)),
     Column("model_version", String(32)),
@@ -121,6 +123,7 @@ made_runs = Table(
     metadata,
     Column("seq", Serial, primary_key=True, autoincrement=True),
     Column("job_id", String(32), ForeignKey("jobs.id"), nullable=False, index=True),
+    Column("attempt", Integer, nullable=False, server_default=text("1")),
     Column("run_id", String(64), nullable=False, unique=True),
     Column("parent_id", String(64)),
 )
@@ -130,6 +133,7 @@ made_models = Table(
     metadata,
     Column("seq", Serial, primary_key=True, autoincrement=True),
     Column("job_id", String(32), ForeignKey("jobs.id"), nullable=False, index=True),
+    Column("attempt", Integer, nullable=False, server_default=text("1")),
     Column("model_id", String(64), nullable=False, unique=True),
     Column("run_id", String(64)),
 )
@@ -139,6 +143,7 @@ made_versions = Table(
     metadata,
     Column("seq", Serial, primary_key=True, autoincrement=True),
     Column("job_id", String(32), ForeignKey("jobs.id"), nullable=False, index=True),
+    Column("attempt", Integer, nullable=False, server_default=text("1")),
     Column("name", String(256), nullable=False),
     Column("version", String(32), nullable=False),
     Index("made_versions_version", "name", "version", unique=True),

@@ -9,6 +9,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from runnerd.store import migrations
 from tests.daemon.conftest import Start
 
 pytestmark = pytest.mark.slow
@@ -60,7 +61,7 @@ def test_a_newer_schema_is_refused_naming_both_revisions(start: Start, data_dir:
         connection.execute("UPDATE alembic_version SET version_num = 'later'")
     connection.close()
     words = refused(data_dir, "--port", "0")
-    assert "revision later" in words and "0001" in words
+    assert "revision later" in words and migrations.head() in words
 
 
 def test_an_open_address_needs_tokens_or_plain_words(start: Start, data_dir: Path) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.daemon.conftest import Start
-from tests.daemons import RunningDaemon
+from tests.daemons import RunningDaemon, wait_for
 
 pytestmark = pytest.mark.slow
 
@@ -22,17 +22,6 @@ while not pathlib.Path(os.environ["MARKER"] + ".go").exists():
     time.sleep(0.01)
 print("the end")
 """
-
-
-def wait_for(daemon: RunningDaemon, job_id: str, kind: str) -> None:
-    """Follow the job's events up to the first of a kind."""
-    url = f"/mlops/training/jobs/{job_id}/events?follow=true"
-    accept = {"Accept": "text/event-stream"}
-    with daemon.client(headers=accept) as client, client.stream("GET", url) as events:
-        for line in events.iter_lines():
-            if f'"kind":"{kind}"' in line.replace(" ", ""):
-                return
-    raise AssertionError(f"no event {kind}: {daemon.job(job_id)}")
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])

@@ -123,5 +123,13 @@ async def test_an_away_tracker_is_for_the_caller_to_wait_for() -> None:
 async def test_open_runs_are_closed_by_how_the_script_ended(outcome: Outcome, status: str) -> None:
     tracker = tracker_with("a", "b")
     tracker.runs["b"] = Run("b", "1", "FINISHED")
-    await close_runs(tracker, makings(("a", None), ("deleted", None), ("b", "a")), outcome)
+    made = makings(("a", None), ("deleted", None), ("b", "a"))
+    await close_runs(tracker, made, outcome, attempt=1)
     assert [run.status for run in tracker.runs.values()] == [status, "FINISHED"]
+
+
+async def test_the_runs_of_an_earlier_attempt_were_killed() -> None:
+    tracker = tracker_with("lost", "last")
+    made = Makings((MadeRun("lost", None, 1), MadeRun("last", None, 2)), (), ())
+    await close_runs(tracker, made, Outcome(Cause.EXITED, 0), attempt=2)
+    assert [run.status for run in tracker.runs.values()] == ["KILLED", "FINISHED"]

@@ -1,5 +1,7 @@
 """Claims, fencing and the state machine."""
 
+from datetime import UTC, datetime, timedelta
+
 import pytest
 
 from runnerd.jobs import (
@@ -124,3 +126,46 @@ async def test_a_failed_transaction_leaves_no_event(store: Store) -> None:
     with pytest.raises(StaleLease):
         await store.mark_finishing(claim, JobState.RUNNING, Outcome(Cause.EXITED, 0))
     assert await store.events(claim.job.id) == before
+
+
+async def lost(store: Store, claim: Claim, not_before: datetime) -> None:
+    await store.note_launch(claim, Handle(1, "x"), "key")
+    await store.note_run(claim.job.id, f"run-{claim.attempt.number}")
+    await store.requeue(
+        claim, JobState.PREPARING, Outcome(Cause.LOST), error="vanished", not_before=not_before
+    )
+
+
+async def test_a_requeued_job_is_claimed_again_when_its_time_has_come(store: Store) -> None:
+    first = await claimed(store)
+    await lost(store, first, datetime.now(UTC) + timedelta(hours=1))
+    assert await store.claim("here", "subprocess", 1) is None
+    waiting = await store.get_job(first.job.id)
+    assert (waiting.state, waiting.retries, waiting.run_id) == (JobState.QUEUED, 1, None)
+
+    second = await claimed(store)
+    await lost(store, second, datetime.now(UTC) - timedelta(seconds=1))
+    again = await store.claim("here", "subprocess", 1)
+    assert again is not None
+    assert (again.job.id, again.attempt.number) == (second.job.id, 2)
+    await store.note_run(again.job.id, "run-2")
+    makings = await store.makings(again.job.id)
+    assert [run.run_id for run in makings.of_attempt(2).runs] == ["run-2"]
+    kinds = [event.kind for event in await store.events(again.job.id)]
+    assert kinds[-3:] == ["ended", "retrying", "claimed"]
+    with pytest.raises(StaleLease):
+        await store.note_event(second, "late")
+
+
+async def test_a_retry_by_hand_begins_anew(store: Store) -> None:
+    claim = await claimed(store)
+    with pytest.raises(WrongState, match="preparing"):
+        await store.request_retry(claim.job.id)
+    await store.finish(
+        claim, JobState.PREPARING, JobState.FAILED, error="x", run_id="r", warnings=["w"]
+    )
+    job = await store.request_retry(claim.job.id)
+    assert (job.state, job.error, job.run_id, job.warnings) == (JobState.QUEUED, None, None, ())
+    assert job.completed_at is None
+    again = await store.claim("here", "subprocess", 1)
+    assert again is not None and again.attempt.number == 2

@@ -99,6 +99,14 @@ async def cancel(request: web.Request) -> web.Response:
     return json_answer(summary_of(job))
 
 
+async def retry(request: web.Request) -> web.Response:
+    """Queue an ended job again."""
+    query_of(request, frozenset())
+    await _refuse_content(request)
+    job = await request.app[SERVICES].store.request_retry(job_id_of(request))
+    return json_answer(summary_of(job), status=202)
+
+
 async def _refuse_content(request: web.Request) -> None:
     body = await read_bytes(request) if request.can_read_body else b""
     if body.strip():
@@ -144,6 +152,19 @@ ENDPOINTS = (
         description="SIGTERM, the grace period, then SIGKILL for the whole process tree. "
         "Idempotent; 409 once the job has ended otherwise.",
         answer=JobSummary,
+        parameters=(JOB_ID,),
+        errors=(400, 404, 409, 413, 415, 422),
+    ),
+    Endpoint(
+        "POST",
+        "/mlops/training/jobs/{job_id}/retry",
+        retry,
+        "Try an ended job again",
+        "training",
+        description="A new attempt of the same job; what earlier ones wrote and made stays. "
+        "409 until the job has ended.",
+        answer=JobSummary,
+        status=202,
         parameters=(JOB_ID,),
         errors=(400, 404, 409, 413, 415, 422),
     ),

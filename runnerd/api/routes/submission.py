@@ -40,6 +40,7 @@ async def upload(request: web.Request) -> web.Response:
         environment_vars=fields.environment_vars,
         timeout=fields.timeout or services.settings.jobs.default_timeout,
         tags=fields.tags,
+        max_retries=_or_default(fields.max_retries, services.settings.jobs.max_retries),
     )
     submission = await services.store.submit(specification, idempotency_key=key)
     return json_answer(
@@ -47,6 +48,10 @@ async def upload(request: web.Request) -> web.Response:
         status=202,
         headers={"Location": f"/mlops/training/jobs/{submission.job.id}"},
     )
+
+
+def _or_default(given: int | None, default: int) -> int:
+    return default if given is None else given
 
 
 async def _from_json(request: web.Request, services: Services) -> tuple[TrainingFields, str]:

@@ -73,6 +73,11 @@ class TrainingFields(FixedBody):
     timeout: Annotated[int | None, AfterValidator(_timeout)] = Field(
         None, description="Seconds of the script's own time; 300 if left out, bounds are settings."
     )
+    max_retries: Annotated[int | None, Field(ge=0, le=100)] = Field(
+        None,
+        description="How often the job is tried again by itself after a cause of the setting "
+        "`jobs.retry_on`; `jobs.max_retries` if left out.",
+    )
     tags: Tags = Field({}, description="Put on the MLflow run and on the model version.")
 
 
