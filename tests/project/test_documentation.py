@@ -6,6 +6,7 @@ from urllib.parse import unquote
 
 from runnerd.api.app import ENDPOINTS
 from runnerd.cli.root import COMMANDS
+from runnerd.jobs.states import TRANSITIONS
 from runnerd.plugins.loader import load_plugins
 from runnerd.settings import Settings
 from scripts import command_page, settings_page
@@ -94,3 +95,9 @@ def test_every_address_has_a_section_with_an_example(root: Path) -> None:
     assert sections.keys() == {address for address in addresses if "/docs/" not in address}
     without = {name for name, body in sections.items() if "curl" not in body}
     assert without == {"GET /docs"}
+
+
+def test_the_diagram_of_states_has_every_arrow(root: Path) -> None:
+    text = (root / "docs" / "architecture.md").read_text()
+    drawn = set(re.findall(r"^    (\w+) --> (\w+)", text, re.MULTILINE))
+    assert drawn == {(old.value, new.value) for old, news in TRANSITIONS.items() for new in news}
