@@ -51,7 +51,9 @@ async def _serve(settings: Settings) -> None:
         found = await scheduler.recover()
         async with anyio.create_task_group() as group:
             group.start_soon(scheduler.run)
-            group.start_soon(keep_watch, services.health, _probes(services), services.tracker)
+            group.start_soon(
+                keep_watch, services.health, _probes(services), services.tracker, services.store
+            )
             server = HttpServer(make_app(services), settings.server)
             await server.start(listener)
             _log.info("runnerd is ready", url=services.origin, jobs_recovered=found)

@@ -7,9 +7,12 @@ from datetime import UTC, datetime
 import anyio
 import structlog
 
+from runnerd.jobs import TERMINAL_STATES, JobState
 from runnerd.plugins import Census, Condition, Health, PluginError, Tracker
+from runnerd.store import Store, StoreAway
 
 PROBE_SECONDS = 5.0
+SHORTEST_PAUSE = 0.1
 COUNT_SECONDS = 60.0
 _log = structlog.get_logger(__name__)
 
@@ -24,10 +27,12 @@ class Sighting:
 
 @dataclass(slots=True)
 class HealthBoard:
-    """The newest sightings. ``census`` is the tracker's last count, None before the first."""
+    """The newest sightings. ``census`` is the tracker's last count, None before the first;
+    ``ended`` is how many jobs have ended, by their state."""
 
     sightings: dict[str, Sighting] = field(default_factory=dict)
     census: Census | None = None
+    ended: dict[JobState, int] = field(default_factory=dict)
 
     def of(self, plugin: str) -> Health:
         """Give what was last seen of ``storage``, ``tracking`` or ``executor``."""
@@ -39,6 +44,7 @@ async def keep_watch(
     board: HealthBoard,
     probes: Mapping[str, Callable[[], Awaitable[Health]]],
     tracker: Tracker,
+    store: Store,
     interval: float = PROBE_SECONDS,
 ) -> None:
     """Probe every plugin again and again, each in a task of its own; runs until cancelled."""
@@ -46,6 +52,7 @@ async def keep_watch(
         for name, probe in probes.items():
             group.start_soon(_watch_one, board, name, probe, interval)
         group.start_soon(_count, board, tracker, interval)
+        group.start_soon(_count_ended, board, store, interval)
 
 
 async def _watch_one(
@@ -78,6 +85,21 @@ async def _count(board: HealthBoard, tracker: Tracker, interval: float) -> None:
                 board.census = await tracker.census()
         except (PluginError, TimeoutError):
             pass  # the last count stands; the probe beside this one reports the fault
-        # A tracker that holds much is asked less often, so that counting stays a small part of
-        # its work.
-        await anyio.sleep(max(interval, 20 * (anyio.current_time() - begun)))
+        await anyio.sleep(max(interval, _pause(begun)))
+
+
+async def _count_ended(board: HealthBoard, store: Store, interval: float) -> None:
+    with store.changes() as changes:
+        while True:
+            begun = anyio.current_time()
+            try:
+                board.ended = await store.count_by_state(TERMINAL_STATES)
+            except StoreAway as away:
+                _log.warning("ended jobs could not be counted", why=str(away))
+            await anyio.sleep(max(SHORTEST_PAUSE, _pause(begun)))
+            await changes.wait(interval)
+
+
+def _pause(begun: float) -> float:
+    """Give the rest after a count, so that counting stays a small part of what is counted."""
+    return 20 * (anyio.current_time() - begun)

@@ -11,11 +11,12 @@ from runnerd.api.endpoints import Endpoint
 from runnerd.api.problems import away
 from runnerd.api.schemas.status import Alive, PluginHealth, Plugins, StatusAnswer
 from runnerd.api.services import SERVICES, Services
-from runnerd.jobs import JobState
+from runnerd.jobs import LIVE_STATES, JobState
 from runnerd.store import StoreAway
 
 COUNT_SECONDS = 0.5
 READY_SECONDS = 2.0
+WAITING_STATES = LIVE_STATES | {JobState.QUEUED}
 
 
 async def status(request: web.Request) -> web.Response:
@@ -35,7 +36,7 @@ async def status(request: web.Request) -> web.Response:
                 tracking=_seen(services, "tracking"),
                 executor=_seen(services, "executor"),
             ),
-            queue=await _queue(services, COUNT_SECONDS),
+            queue=await _queue(services),
         )
     )
 
@@ -50,10 +51,15 @@ def _seen(services: Services, plugin: str) -> PluginHealth:
     )
 
 
-async def _queue(services: Services, seconds: float) -> dict[JobState, int] | None:
+async def _queue(services: Services) -> dict[JobState, int] | None:
+    waiting = await _not_ended(services, COUNT_SECONDS)
+    return None if waiting is None else {**waiting, **services.health.ended}
+
+
+async def _not_ended(services: Services, seconds: float) -> dict[JobState, int] | None:
     try:
         async with asyncio.timeout(seconds):
-            return await services.store.count_by_state()
+            return await services.store.count_by_state(WAITING_STATES)
     except (StoreAway, TimeoutError):
         return None
 
@@ -68,7 +74,7 @@ async def readyz(request: web.Request) -> web.Response:
     services = request.app[SERVICES]
     if not services.accepting():
         raise away("The daemon is stopping: send work to another, or wait for its restart.")
-    if await _queue(services, READY_SECONDS) is None:
+    if await _not_ended(services, READY_SECONDS) is None:
         raise away("The database does not answer: look at [database] in the settings.")
     return json_answer(Alive(status="ready"))
 

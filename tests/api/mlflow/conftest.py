@@ -143,7 +143,7 @@ async def origin(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Orig
         services = services_of(url, store, storage, tracker, settings(body_timeout=3))
         probes = {"storage": storage.health, "tracking": tracker.health}
         async with opened(storage), opened(tracker), listening(services, bound):
-            watch = asyncio.create_task(keep_watch(services.health, probes, tracker, 1))
+            watch = asyncio.create_task(keep_watch(services.health, probes, tracker, store, 1))
             try:
                 yield Origin(url, services, folder / "storage" / "objects")
             finally:
