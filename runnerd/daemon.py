@@ -20,7 +20,7 @@ from runnerd.log import configure
 from runnerd.plugins import Executor, Health, PluginContext, Storage, Tracker
 from runnerd.plugins.loader import PluginMisconfigured, Plugins, PluginUnknown, load_plugins
 from runnerd.runner import RUNNER_FILE
-from runnerd.scheduler import HealthBoard, Scheduler, Terms, keep_watch
+from runnerd.scheduler import HealthBoard, Parts, Scheduler, Terms, keep_watch
 from runnerd.serving import Serving
 from runnerd.settings import Loaded, Settings
 from runnerd.store import Store, StoreProblem
@@ -109,7 +109,8 @@ async def _build(
         accepting=lambda: not stopping(),
     )
     terms = _terms(settings, origin)
-    return services, Scheduler(store, executor, tracker, environments, terms), listener
+    carried_with = Parts(store, executor, tracker, environments, terms)
+    return services, Scheduler(carried_with), listener
 
 
 @asynccontextmanager

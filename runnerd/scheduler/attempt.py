@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 import anyio
 import structlog
 
-from runnerd.environments import Environments, IndexAway, Unresolvable
+from runnerd.environments import IndexAway, Unresolvable
 from runnerd.jobs import (
     Cause,
     EnvironmentPlan,
@@ -24,18 +24,16 @@ from runnerd.jobs import (
 )
 from runnerd.plugins import (
     BackendAway,
-    Executor,
     FailJob,
     LaunchRequest,
     Progress,
-    Tracker,
     Verdict,
 )
 from runnerd.scheduler.beside import beside
 from runnerd.scheduler.finish import Result, close_runs, collect
-from runnerd.scheduler.terms import Terms
+from runnerd.scheduler.terms import Parts
 from runnerd.scheduler.variables import script_variables
-from runnerd.store import Claim, Store
+from runnerd.store import Claim
 
 RESOLVE_TRIES = 3
 RETRY_SECONDS = 2.0
@@ -46,21 +44,12 @@ _log = structlog.get_logger(__name__)
 class AttemptCarrier:
     """Carries one claim. ``cancel`` may be called at any moment, also more than once."""
 
-    def __init__(
-        self,
-        *,
-        store: Store,
-        executor: Executor,
-        tracker: Tracker,
-        environments: Environments,
-        terms: Terms,
-        claim: Claim,
-    ) -> None:
-        self._store = store
-        self._executor = executor
-        self._tracker = tracker
-        self._environments = environments
-        self._terms = terms
+    def __init__(self, parts: Parts, claim: Claim) -> None:
+        self._store = parts.store
+        self._executor = parts.executor
+        self._tracker = parts.tracker
+        self._environments = parts.environments
+        self._terms = parts.terms
         self._claim = claim
         self._cancelled = anyio.Event()
         self._state = claim.job.state

@@ -4,11 +4,10 @@ import anyio
 import structlog
 from anyio.abc import TaskGroup
 
-from runnerd.environments import Environments
-from runnerd.plugins import BackendAway, Executor, FailJob, Tracker
+from runnerd.plugins import BackendAway, FailJob
 from runnerd.scheduler.attempt import AttemptCarrier
-from runnerd.scheduler.terms import Terms
-from runnerd.store import Claim, StaleLease, Store, StoreAway
+from runnerd.scheduler.terms import Parts
+from runnerd.store import Claim, StaleLease, StoreAway
 
 POLL_SECONDS = 2.0
 RETRY_SECONDS = 1.0
@@ -20,19 +19,10 @@ _log = structlog.get_logger(__name__)
 class Scheduler:
     """Runs until it is cancelled, which leaves running scripts alone."""
 
-    def __init__(
-        self,
-        store: Store,
-        executor: Executor,
-        tracker: Tracker,
-        environments: Environments,
-        terms: Terms,
-    ) -> None:
-        self._store = store
-        self._executor = executor
-        self._tracker = tracker
-        self._environments = environments
-        self._terms = terms
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+        self._store = parts.store
+        self._terms = parts.terms
         self._carriers: dict[str, AttemptCarrier] = {}
         self._recovered: list[Claim] = []
 
@@ -68,14 +58,7 @@ class Scheduler:
             self._start(group, claim)
 
     def _start(self, group: TaskGroup, claim: Claim) -> None:
-        carrier = AttemptCarrier(
-            store=self._store,
-            executor=self._executor,
-            tracker=self._tracker,
-            environments=self._environments,
-            terms=self._terms,
-            claim=claim,
-        )
+        carrier = AttemptCarrier(self._parts, claim)
         self._carriers[claim.job.id] = carrier
         group.start_soon(self._carry, claim, carrier)
 
@@ -121,7 +104,7 @@ class Scheduler:
     async def _sweep(self) -> None:
         while True:
             try:
-                removed = await self._environments.sweep()
+                removed = await self._parts.environments.sweep()
             except OSError as error:
                 _log.warning("old environments could not be removed", why=str(error))
             else:

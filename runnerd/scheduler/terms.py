@@ -1,10 +1,13 @@
-"""The terms under which attempts run: what the scheduler is told once, by the daemon."""
+"""What the scheduler works with and under what terms: handed over once, by the daemon."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from runnerd.environments import Environments
 from runnerd.jobs import Cause
+from runnerd.plugins import Executor, Tracker
+from runnerd.store import Store
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,3 +33,14 @@ class Terms:
     retry_seconds: float
     passed: tuple[str, ...]
     daemon_variables: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """The daemon's parts that attempts are carried with."""
+
+    store: Store
+    executor: Executor
+    tracker: Tracker
+    environments: Environments
+    terms: Terms

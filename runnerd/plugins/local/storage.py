@@ -104,7 +104,7 @@ class LocalStorage(Storage):
             free = await self._change(str(self._tree.root), self._try_writing)
         except PluginError as error:
             return Health(Condition.UNHEALTHY, str(error))
-        return Health(Condition.HEALTHY, f"{free} bytes free in {self._tree.root}")
+        return Health(Condition.HEALTHY, f"{free / 2**30:.1f} GiB free in {self._tree.root}")
 
     async def _write(self, key: str, descriptor: int, body: AsyncIterator[bytes]) -> int:
         waiting = bytearray()
