@@ -46,6 +46,10 @@ class JobView:
         self._job_id = job_id
         self._lock = asyncio.Lock()
         self._job: Job | None = None
+        self.expire()
+
+    def expire(self) -> None:
+        """Look into the store the next time: a new follower may know of a later change."""
         self._seen = (-1, 0.0)
 
     async def job(self) -> Job:
@@ -75,10 +79,11 @@ class Following:
         self._views: WeakValueDictionary[str, JobView] = WeakValueDictionary()
 
     def view(self, job_id: str) -> JobView:
-        """Give the view that all followers of this job share."""
+        """Give the view that all followers of this job share, to look anew for the one who asks."""
         view = self._views.get(job_id)
         if view is None:
             view = self._views[job_id] = JobView(self, job_id)
+        view.expire()
         return view
 
     async def generation(self) -> int:
