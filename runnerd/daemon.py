@@ -17,7 +17,7 @@ from runnerd.holding import hold_data_dir
 from runnerd.jobs import Cause
 from runnerd.listening import DaemonRefuses, bind, is_loopback, origin_of
 from runnerd.log import configure
-from runnerd.plugins import Executor, Health, PluginContext, Storage, Tracker
+from runnerd.plugins import Executor, Health, PluginContext, PluginError, Storage, Tracker
 from runnerd.plugins.loader import PluginMisconfigured, Plugins, PluginUnknown, load_plugins
 from runnerd.runner import RUNNER_FILE
 from runnerd.scheduler import HealthBoard, Parts, Scheduler, Terms, keep_watch
@@ -25,6 +25,8 @@ from runnerd.serving import Serving
 from runnerd.settings import Loaded, Settings
 from runnerd.store import Store, StoreProblem
 
+OPEN_SECONDS = 60.0
+CLOSE_SECONDS = 30.0
 _log = structlog.get_logger(__name__)
 
 
@@ -118,11 +120,35 @@ async def _opened(
     part: Storage | Tracker | Executor | Environments | Serving,
 ) -> AsyncIterator[None]:
     try:
-        await part.open()
+        await _open(part)
         yield
     finally:
-        with anyio.CancelScope(shield=True):
-            await part.close()
+        with anyio.move_on_after(CLOSE_SECONDS, shield=True) as limit:
+            try:
+                await part.close()
+            except Exception:  # the parts behind this one must be closed too
+                _log.exception("a part could not be closed", part=type(part).__name__)
+        if limit.cancelled_caught:
+            _log.error("a part did not close in time", part=type(part).__name__)
+
+
+async def _open(part: Storage | Tracker | Executor | Environments | Serving) -> None:
+    try:
+        with anyio.fail_after(OPEN_SECONDS):
+            await part.open()
+    except TimeoutError as error:
+        raise DaemonRefuses(
+            f"{type(part).__name__} was not open within {OPEN_SECONDS:g} seconds: look at its "
+            "settings and at what it connects to"
+        ) from error
+    except PluginError as error:
+        raise DaemonRefuses(str(error)) from error
+    except Exception as error:
+        _log.exception("a part could not be opened", part=type(part).__name__)
+        raise DaemonRefuses(
+            f"{type(part).__name__} could not be opened ({type(error).__name__}: {error}): look at "
+            "its settings, or select another plugin"
+        ) from error
 
 
 async def _check_exposure(settings: Settings, store: Store, *, loopback: bool) -> None:

@@ -3,7 +3,7 @@
 import fcntl
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from runnerd.listening import DaemonRefuses
@@ -33,9 +33,9 @@ def hold_data_dir(data_dir: Path) -> Iterator[None]:
             f"another runnerd (process {holder or 'unknown'}) uses the data folder {data_dir}: "
             "stop it, or choose another folder with --data-dir"
         ) from error
-    os.ftruncate(lock, 0)
-    os.write(lock, f"{os.getpid()}\n".encode())
     try:
+        with suppress(OSError):  # it is for people, and a full disk must not keep a daemon down
+            os.pwrite(lock, f"{os.getpid()}\n".ljust(16).encode(), 0)
         yield
     finally:
         os.close(lock)

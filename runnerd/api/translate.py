@@ -7,6 +7,7 @@ from aiohttp import web
 from runnerd.api.problems import Fault, Problem, away
 from runnerd.environments import EnvironmentBusy, EnvironmentUnknown, RequirementInvalid
 from runnerd.plugins import BackendAway, FailJob, NotFound, OutOfSpace, Refused
+from runnerd.plugins.shortage import shortage_of
 from runnerd.serving import ModelUnusable, ServingBusy, UnfitInput
 from runnerd.store import (
     BadCursor,
@@ -39,6 +40,7 @@ _DETAIL = {
 
 def problem_of(error: Exception) -> Problem | None:
     """Give the problem that ``error`` stands for, None where it is nobody's fault but ours."""
+    error = shortage_of(error) or error
     if isinstance(error, Problem):
         return error
     if isinstance(error, web.HTTPException):

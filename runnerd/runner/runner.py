@@ -62,7 +62,7 @@ def read_json(path: str) -> Record | None:
     try:
         with open(path, encoding="utf-8") as file:
             value = json.load(file)
-    except (FileNotFoundError, ValueError):
+    except (OSError, ValueError):  # whatever a script has put in its place
         return None
     return value if isinstance(value, dict) else None
 
@@ -531,7 +531,11 @@ class Attempt:
         try:
             kills = oom_kills()
             tree = self.start(environment)
-            cause = tree.wait(self.check, request["grace_seconds"])
+            try:
+                cause = tree.wait(self.check, request["grace_seconds"])
+            except BaseException:
+                send(frozen_descendants(), signal.SIGKILL)
+                raise
             self.over_log_limit()
             record = record_of(tree, cause)
             killed = cause is None and record.get("signal") == signal.SIGKILL

@@ -31,6 +31,7 @@ from runnerd.plugins import (
 )
 from runnerd.scheduler.beside import beside
 from runnerd.scheduler.finish import Result, close_runs, collect
+from runnerd.scheduler.patience import answered, passes
 from runnerd.scheduler.terms import Parts
 from runnerd.scheduler.variables import script_variables
 from runnerd.store import Claim
@@ -83,15 +84,23 @@ class AttemptCarrier:
         """Stop whatever runs and fail the job: runnerd itself can't carry it."""
         claim = await self._store.get_claim(self._claim)
         if claim.attempt.handle is not None:
-            await self._executor.stop(claim.attempt.handle, Cause.LAUNCH_FAILED)
+            await self._stop_if_it_can_be(claim.attempt.handle)
         await self._store.finish(claim, claim.job.state, JobState.FAILED, error=reason)
+
+    async def _stop_if_it_can_be(self, handle: Handle) -> None:
+        try:
+            await answered(self._executor.stop(handle, Cause.LAUNCH_FAILED), "stop an attempt")
+        except Exception as error:  # what the executor can't stop must still get its end
+            if passes(error):
+                raise
+            _log.exception("an attempt could not be stopped", job=self._claim.job.id)
 
     async def _adopted(self) -> Handle | None:
         """Find what an earlier daemon launched; None where the script never ran."""
         handle = self._claim.attempt.handle
         if handle is None:
             return None
-        verdict = await self._executor.adopt(handle)
+        verdict = await answered(self._executor.adopt(handle), "adopt an attempt")
         self._adopting = verdict is not Verdict.NEVER_RAN
         _log.info("adopted an attempt", job=self._claim.job.id, verdict=verdict.value)
         never_ran = verdict is Verdict.NEVER_RAN and self._state is JobState.PREPARING
@@ -126,7 +135,7 @@ class AttemptCarrier:
             ),
         )
         try:
-            return await self._executor.launch(request)
+            return await answered(self._executor.launch(request), "launch an attempt")
         except FailJob as refusal:
             await self._end(JobState.FAILED, f"the job could not be launched: {refusal}")
             return None
@@ -205,10 +214,12 @@ class AttemptCarrier:
         stopped = False
         while not stopped:
             try:
-                await self._executor.stop(handle, Cause.CANCELLED)
+                await answered(self._executor.stop(handle, Cause.CANCELLED), "stop an attempt")
                 stopped = True
-            except BackendAway as away:
-                await anyio.sleep(away.retry_after)
+            except Exception as error:
+                if not passes(error):
+                    raise
+                await anyio.sleep(RETRY_SECONDS)
 
     async def _recorded_outcome(self) -> Outcome:
         events = await self._store.events(self._claim.job.id)
@@ -235,7 +246,7 @@ class AttemptCarrier:
         await self._end(state, error or result.error, result)
         handle = self._claim.attempt.handle
         if handle is not None:
-            await self._executor.release(handle)
+            await answered(self._executor.release(handle), "release an attempt")
 
     async def _collect_in_time(self, outcome: Outcome) -> Result:
         """Settle the job with the tracker, however often it goes away, within the bound."""
@@ -265,11 +276,12 @@ class AttemptCarrier:
         handle = self._claim.attempt.handle
         if handle is None:
             return ""
-        size = await self._executor.log_size(handle)
+        size = await answered(self._executor.log_size(handle), "find a log")
         start = max(0, size - self._terms.log_tail)
-        return (await self._executor.read_log(handle, start, self._terms.log_tail)).decode(
-            errors="replace"
+        tail = await answered(
+            self._executor.read_log(handle, start, self._terms.log_tail), "read a log"
         )
+        return tail.decode(errors="replace")
 
     async def _end(self, state: JobState, error: str | None, result: Result | None = None) -> None:
         result = result or Result()

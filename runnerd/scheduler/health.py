@@ -69,12 +69,15 @@ async def _watch_one(
 async def _probe(name: str, probe: Callable[[], Awaitable[Health]], interval: float) -> Health:
     try:
         with anyio.fail_after(interval):
-            return await probe()
+            health: object = await probe()
     except TimeoutError:
         return Health(Condition.UNHEALTHY, f"{name} did not answer within {interval:g} seconds")
     except Exception as error:  # a plugin that breaks its contract must not end the watch
         _log.exception("a health probe raised", plugin=name)
         return Health(Condition.UNHEALTHY, f"the probe of {name} failed: {type(error).__name__}")
+    if isinstance(health, Health):
+        return health
+    return Health(Condition.UNHEALTHY, f"the probe of {name} gave no Health")
 
 
 async def _count(board: HealthBoard, tracker: Tracker, interval: float) -> None:
@@ -85,6 +88,8 @@ async def _count(board: HealthBoard, tracker: Tracker, interval: float) -> None:
                 board.census = await tracker.census()
         except (PluginError, TimeoutError):
             pass  # the last count stands; the probe beside this one reports the fault
+        except Exception:  # as above: its contract is broken, the watch goes on
+            _log.exception("a census raised")
         await anyio.sleep(max(interval, _pause(begun)))
 
 

@@ -4,8 +4,9 @@ import anyio
 import structlog
 from anyio.abc import TaskGroup
 
-from runnerd.plugins import BackendAway, FailJob
+from runnerd.plugins import FailJob
 from runnerd.scheduler.attempt import AttemptCarrier
+from runnerd.scheduler.patience import passes
 from runnerd.scheduler.terms import Parts
 from runnerd.store import Claim, StaleLease, StoreAway
 
@@ -81,12 +82,12 @@ class Scheduler:
             await carrier.carry()
         except StaleLease:
             _log.warning("the lease of a job was lost", job=job_id)
-        except (StoreAway, BackendAway) as away:
-            _log.warning("a job waits for a backend", job=job_id, why=str(away))
-            return False
         except FailJob as refusal:
             return await self._gave_up(carrier, job_id, str(refusal))
-        except Exception:  # one job's trouble, ours or a plugin's, must not end the others
+        except Exception as error:  # one job's trouble, ours or a plugin's, must not end the others
+            if passes(error):
+                _log.warning("a job waits", job=job_id, why=str(error))
+                return False
             _log.exception("a job could not be carried on", job=job_id)
             return await self._gave_up(carrier, job_id, BUG)
         return True
@@ -94,11 +95,12 @@ class Scheduler:
     async def _gave_up(self, carrier: AttemptCarrier, job_id: str, reason: str) -> bool:
         try:
             await carrier.give_up(reason)
-        except (StoreAway, BackendAway) as away:
-            _log.warning("a job waits for a backend", job=job_id, why=str(away))
-            return False
         except StaleLease:
             _log.warning("the lease of a job was lost", job=job_id)
+        except Exception as error:  # as above
+            if not passes(error):
+                _log.exception("a job could not be given up", job=job_id)
+            return False
         return True
 
     async def _sweep(self) -> None:

@@ -24,8 +24,10 @@ from runnerd.plugins import (
     Health,
     LaunchRequest,
     Observation,
+    PluginError,
     Verdict,
 )
+from runnerd.plugins.shortage import shortage_of
 from runnerd.runner import RUNNER_FILE
 
 RUNNER_SECONDS = 20.0
@@ -54,7 +56,7 @@ class SubprocessExecutor(Executor):
         try:
             await to_thread.run_sync(_check_folder, self._data_dir)
             await self._runner("check")
-        except (OSError, FailJob, BackendAway) as error:
+        except (OSError, PluginError) as error:
             return Health(Condition.UNHEALTHY, f"scripts can't be started here: {error}")
         return Health(Condition.HEALTHY, f"the runner starts with {self._python}")
 
@@ -113,7 +115,9 @@ class SubprocessExecutor(Executor):
         except TimeoutError:
             raise BackendAway(f"the runner did not start in {RUNNER_SECONDS:g} seconds") from None
         except OSError as error:
-            raise FailJob(f"the runner can't be started with {self._python}: {error}") from error
+            lack = shortage_of(error)
+            reason = f"the runner can't be started with {self._python}: {error}"
+            raise lack or FailJob(reason) from error
         try:
             json.loads(done.stdout)
         except ValueError:
@@ -139,7 +143,7 @@ def _verdict(place: Place) -> Verdict:
         return Verdict.ADOPTED
     if records.read_outcome(place) is not None:
         return Verdict.ENDED
-    if not place.started.exists():
+    if not os.path.lexists(place.started):
         return Verdict.NEVER_RAN
     processes.sweep(place)
     return Verdict.GONE
@@ -162,8 +166,7 @@ def _stop(place: Place, cause: Cause) -> None:
     """Ask durably, then knock. A first request stands: it is the one that ends the attempt."""
     if not records.is_locked(place):
         return
-    if records.read(place.stop) is None:
-        records.write_durably(place.stop, {"cause": cause.value})
+    records.ask_to_stop(place, cause)
     processes.wake_runner(place)
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from runnerd.executors.subprocess.handle import Place
-from runnerd.executors.subprocess.records import read
+from runnerd.executors.subprocess.records import read, whole
 
 PROC = Path("/proc")
 SWEEP_SECONDS = 10.0
@@ -19,14 +19,15 @@ def open_runner(place: Place) -> int | None:
 
     The file becomes readable when the runner ends. The caller closes it.
     """
-    record = read(place.runner)
-    if record is None or record["boot_id"] != _boot_id():
+    record = read(place.runner) or {}
+    pid = whole(record, "pid")
+    if record.get("boot_id") != _boot_id() or pid is None or pid <= 0:
         return None
     try:
-        pidfd = os.pidfd_open(record["pid"])
+        pidfd = os.pidfd_open(pid)
     except ProcessLookupError:
         return None
-    if _start_time(record["pid"]) == record["start_time"]:
+    if _start_time(pid) == record.get("start_time"):
         return pidfd
     os.close(pidfd)
     return None

@@ -11,17 +11,31 @@ from typing import Any
 
 from runnerd.executors.subprocess.handle import Place
 from runnerd.jobs import Cause, Outcome
-from runnerd.plugins import FailJob, LaunchRequest
-from runnerd.plugins.errors import BackendAway
+from runnerd.plugins import BackendAway, FailJob, LaunchRequest, OutOfSpace
+
+STOP_BYTES = 256
+ROOM = 1024 * 1024  # more than script and records of an attempt that has only been launched need
 
 
 def read(path: Path) -> dict[str, Any] | None:
-    """Give a record, or None where it is not there or not yet whole."""
+    """Give a record, or None where it is not there, not yet whole, or no record at all."""
     try:
         record = json.loads(path.read_bytes())
-    except (FileNotFoundError, ValueError):
+    except (FileNotFoundError, IsADirectoryError, ValueError):
         return None
     return record if isinstance(record, dict) else None
+
+
+def number(record: dict[str, Any] | None, key: str) -> float | None:
+    """Give a number of a record, None where none stands there: a script may have written it."""
+    value = None if record is None else record.get(key)
+    return float(value) if isinstance(value, int | float) else None
+
+
+def whole(record: dict[str, Any] | None, key: str) -> int | None:
+    """Give a whole number of a record, None where none stands there."""
+    value = None if record is None else record.get(key)
+    return value if isinstance(value, int) else None
 
 
 def read_outcome(place: Place) -> Outcome | None:
@@ -31,11 +45,11 @@ def read_outcome(place: Place) -> Outcome | None:
         return None
     return Outcome(
         cause=Cause(record["cause"]),
-        exit_code=record.get("exit_code"),
-        signal=record.get("signal"),
-        detail=record.get("detail", ""),
-        script_started_at=record.get("script_started_at"),
-        ended_at=record.get("ended_at"),
+        exit_code=whole(record, "exit_code"),
+        signal=whole(record, "signal"),
+        detail=str(record.get("detail", "")),
+        script_started_at=number(record, "script_started_at"),
+        ended_at=number(record, "ended_at"),
     )
 
 
@@ -61,6 +75,19 @@ def write_durably(path: Path, record: Mapping[str, Any]) -> None:
         os.fsync(folder)
     finally:
         os.close(folder)
+
+
+def ask_to_stop(place: Place, cause: Cause) -> None:
+    """Fill the stop request in place: that works on a full disk too. A first request stands."""
+    if read(place.stop) is not None:
+        return
+    data = json.dumps({"cause": cause.value}).encode().ljust(STOP_BYTES)
+    request = os.open(place.stop, os.O_WRONLY | os.O_CREAT, 0o600)
+    try:
+        os.pwrite(request, data, 0)
+        os.fsync(request)
+    finally:
+        os.close(request)
 
 
 def _private(path: str, flags: int) -> int:
@@ -100,10 +127,13 @@ def prepare(place: Place, request: LaunchRequest) -> None:
     """Write what the runner needs, in place of what a failed launch left. The lock is held."""
     if place.started.exists() or read(place.exit) is not None:
         raise FailJob(f"the attempt {place.attempt_id} has run before and is not run again")
+    _require_room(place)
     shutil.rmtree(place.work, ignore_errors=True)
     for left in (place.exit, place.stop, place.runner, place.building, place.output):
         left.unlink(missing_ok=True)
     place.work.mkdir(mode=0o700)
+    with open(place.stop, "wb", opener=_private) as file:
+        file.write(b" " * STOP_BYTES)
     name = safe_name(request.script_name)
     (place.work / name).write_text(request.script, encoding="utf-8", newline="")
     record = {
@@ -116,6 +146,12 @@ def prepare(place: Place, request: LaunchRequest) -> None:
         "variables": dict(request.variables),
     }
     write_durably(place.request, record)
+
+
+def _require_room(place: Place) -> None:
+    disk = os.statvfs(place.folder)
+    if disk.f_bavail * disk.f_frsize < ROOM:
+        raise OutOfSpace(f"the disk of {place.folder} is full: nothing is launched until it is not")
 
 
 def safe_name(script_name: str) -> str:

@@ -4,7 +4,6 @@ import asyncio
 import os
 import time
 from collections.abc import AsyncIterator
-from typing import Any
 
 import anyio
 from anyio import to_thread
@@ -79,11 +78,7 @@ async def _until_started(place: Place, pidfd: int | None) -> AsyncIterator[Obser
 def _progress(place: Place) -> tuple[float | None, float | None]:
     building = records.read(place.building)
     started = records.read(place.started)
-    return _number(building, "at"), _number(started, "script_started_at")
-
-
-def _number(record: dict[str, Any] | None, key: str) -> float | None:
-    return None if record is None else float(record[key])
+    return records.number(building, "at"), records.number(started, "script_started_at")
 
 
 def _outcome(place: Place) -> Outcome:
@@ -98,7 +93,7 @@ def _outcome(place: Place) -> Outcome:
     return Outcome(
         cause=Cause.LOST,
         detail=detail + ("" if swept else LEFT),
-        script_started_at=_number(started, "script_started_at"),
+        script_started_at=records.number(started, "script_started_at"),
     )
 
 
