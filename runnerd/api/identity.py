@@ -13,6 +13,14 @@ IDENTITY = web.RequestKey[Identity | None]("identity")
 
 _OPEN_PATHS = frozenset({"/healthz", "/readyz"})
 _JOB_PREFIXES = ("/api/", "/ajax-api/", "/v1/traces")
+_ASKED = (
+    "This daemon asks for a token: send `Authorization: Bearer …`; "
+    "`runnerd token create` makes one."
+)
+_NO_BROWSER = (
+    " A browser sends none by itself: open this page through a proxy that adds the header, "
+    "or use the command line."
+)
 _BEARER = re.compile(r"bearer +([\x21-\x7e]+) *", re.IGNORECASE)
 
 
@@ -43,10 +51,7 @@ async def _identify(request: web.Request, services: Services) -> Identity | None
     if credentials is None:
         if await _open_to_all(services):
             return None
-        raise _unauthorized(
-            "This daemon asks for a token: send `Authorization: Bearer …`; "
-            "`runnerd token create` makes one."
-        )
+        raise _unauthorized(_ASKED + (_NO_BROWSER if _is_browser(request) else ""))
     bearer = _BEARER.fullmatch(credentials)
     if bearer is None:
         raise _unauthorized(
@@ -60,6 +65,10 @@ async def _identify(request: web.Request, services: Services) -> Identity | None
             "`runnerd token list` shows them."
         )
     return identity
+
+
+def _is_browser(request: web.Request) -> bool:
+    return "text/html" in request.headers.get("Accept", "").lower()
 
 
 async def _open_to_all(services: Services) -> bool:

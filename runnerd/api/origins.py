@@ -1,5 +1,6 @@
 """Keeps the pages of other sites from using a browser against the daemon."""
 
+import re
 from urllib.parse import urlsplit
 
 from aiohttp import web
@@ -10,6 +11,7 @@ from runnerd.api.services import SERVICES, Services
 
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 _LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
+_HOST = re.compile(r"(?P<name>\[[0-9A-Fa-f:.]+\]|[^:@/\[\]]+)(:[0-9]*)?")
 _OWN_PAGES = frozenset({"same-origin", "none"})
 
 
@@ -40,10 +42,8 @@ def _own_names(services: Services) -> frozenset[str]:
 
 
 def _name_in(host: str) -> str:
-    try:
-        return urlsplit(f"//{host}").hostname or ""
-    except ValueError:
-        return ""
+    match = _HOST.fullmatch(host)
+    return match["name"].strip("[]").lower() if match else ""
 
 
 def _is_foreign(request: web.Request, services: Services, host: str) -> bool:

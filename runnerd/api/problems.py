@@ -23,7 +23,8 @@ class Fault:
 class Problem(Exception):
     """Answer the request with this error.
 
-    ``detail`` is a sentence that says what is wrong and what to do about it.
+    ``detail`` is a sentence that says what is wrong and what to do about it; ``members`` are
+    further members of the answer, for clients that look for others.
     """
 
     def __init__(
@@ -33,12 +34,14 @@ class Problem(Exception):
         *,
         errors: Sequence[Fault] = (),
         headers: Mapping[str, str] | None = None,
+        members: Mapping[str, str] | None = None,
     ) -> None:
         super().__init__(detail)
         self.status = status
         self.detail = detail
         self.errors = tuple(errors)
         self.headers = dict(headers or {})
+        self.members = dict(members or {})
 
 
 def new_request_id() -> str:
@@ -59,6 +62,7 @@ def problem_body(problem: Problem, request_id: str) -> bytes:
         "status": problem.status,
         "detail": problem.detail,
         "instance": request_id,
+        **problem.members,
     }
     if problem.errors:
         content["errors"] = [{"loc": list(fault.loc), "msg": fault.msg} for fault in problem.errors]

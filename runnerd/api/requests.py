@@ -9,6 +9,7 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 
 from runnerd.api.connections import Connection
+from runnerd.api.mlflow.refusals import is_of_mlflow, refusal_of
 from runnerd.api.problems import REQUEST_ID_HEADER, Problem, new_request_id, problem_response
 from runnerd.api.translate import problem_of
 
@@ -64,4 +65,6 @@ async def _answered(request: web.Request, handler: Handler) -> web.StreamRespons
             )
         if request.writer.output_size > 0:  # an answer has begun: only its end can be refused
             raise ConnectionResetError("the answer broke off") from error
+        if is_of_mlflow(request.path):
+            problem = refusal_of(problem)
         return problem_response(problem, request[REQUEST_ID])

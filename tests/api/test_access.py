@@ -25,6 +25,28 @@ async def test_loopback_is_open_until_a_token_exists(daemon: Daemon) -> None:
     assert (await daemon.call("GET", JOBS, headers=bearer(token.secret))).status == 401
 
 
+async def test_a_browser_is_told_how_to_come_in(daemon: Daemon) -> None:
+    await daemon.store.create_token("ci")
+    for accept, told in (("text/html,*/*", True), ("application/json", False)):
+        reply = await daemon.call("GET", "/docs", headers={"Accept": accept})
+        assert reply.status == 401
+        assert ("proxy" in reply.json["detail"]) is told
+
+
+async def test_mlflow_clients_can_read_why_they_are_refused(daemon: Daemon) -> None:
+    await daemon.store.create_token("ci")
+    path = "/api/2.0/mlflow/runs/get"
+    replies = {
+        "UNAUTHENTICATED": await daemon.call("GET", path),
+        "PERMISSION_DENIED": await daemon.call("GET", path, headers={"Host": "evil.example"}),
+    }
+    for code, reply in replies.items():
+        assert reply.headers["Content-Type"] == "application/problem+json"
+        assert reply.json["error_code"] == code
+        assert reply.json["message"] == reply.json["detail"]
+    assert "error_code" not in (await daemon.call("GET", JOBS)).json
+
+
 async def test_health_needs_no_token(daemon: Daemon) -> None:
     await daemon.store.create_token("ci")
     for path in ("/healthz", "/readyz"):
@@ -85,7 +107,10 @@ async def test_pages_of_ours_may(daemon: Daemon) -> None:
     assert (await daemon.call("POST", UPLOAD, json=SUBMISSION, headers=headers)).status == 202
 
 
-@pytest.mark.parametrize("host", ["evil.example", "evil.example:8000", "127.0.0.1.evil.example"])
+@pytest.mark.parametrize(
+    "host",
+    ["evil.example", "evil.example:8000", "127.0.0.1.evil.example", "127.0.0.1:1.evil.example"],
+)
 async def test_a_foreign_name_for_loopback_is_refused(daemon: Daemon, host: str) -> None:
     reply = await daemon.call("GET", "/mlops/status", headers={"Host": host})
     assert reply.status == 403

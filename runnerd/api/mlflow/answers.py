@@ -86,12 +86,14 @@ async def own_names(answer: Document, reach: Reach) -> Document:
     return kept
 
 
+async def experiment_name(answer: Document, reach: Reach) -> Document:
+    """Leave of an experiment what it takes to use it."""
+    return {"experiment": _public(answer["experiment"])}
+
+
 async def experiment_names(answer: Document, reach: Reach) -> Document:
     """Leave of experiments what it takes to use them."""
-    found = [
-        {key: value for key, value in one.items() if key in _PUBLIC_OF_EXPERIMENT}
-        for one in answer.get("experiments", [])
-    ]
+    found = [_public(one) for one in answer.get("experiments", [])]
     return {**answer, "experiments": found} if "experiments" in answer else answer
 
 
@@ -99,6 +101,10 @@ async def plain_transfers(answer: Document, reach: Reach | None = None) -> Docum
     """Offer no way around the daemon for artifacts: no parts, no presigned addresses."""
     offered = {key: value for key, value in answer.items() if not key.startswith("presigned_")}
     return {**offered, **dict.fromkeys(_UNOFFERED, False), "artifacts_presigned_only": False}
+
+
+def _public(experiment: Document) -> Document:
+    return {key: value for key, value in experiment.items() if key in _PUBLIC_OF_EXPERIMENT}
 
 
 def _keeping(answer: Document, name: str, wanted: Callable[[Any], bool]) -> Document:

@@ -46,7 +46,6 @@ def _bound(
 _OWN_RUN = Rule((changes.own_run,))
 _OWN_VERSION = Rule((changes.own_version,))
 _MADE_NAME = Rule((changes.made_name,))
-_OPEN = Rule()
 _SERVER_INFO = Rule(after=answers.plain_transfers)
 
 _OF_RUNS = [
@@ -66,8 +65,8 @@ _OF_RUNS = [
 _JOB_RULES: dict[str, Rule] = {
     "GET server-info": _SERVER_INFO,
     "POST experiments/create": Rule((changes.drop_location,)),
-    "GET experiments/get": _OPEN,
-    "GET experiments/get-by-name": _OPEN,
+    "GET experiments/get": Rule(after=answers.experiment_name),
+    "GET experiments/get-by-name": Rule(after=answers.experiment_name),
     "GET experiments/search": Rule(after=answers.experiment_names),
     "POST experiments/search": Rule(after=answers.experiment_names),
     "POST runs/create": Rule((changes.tag_run,), answers.note_run),

@@ -214,7 +214,8 @@ async def test_a_body_that_is_no_object_is_refused(
     status, answer = await Caller(origin, http, two[0].job)(
         "POST", f"{API}/runs/set-tag", data=body, headers=headers
     )
-    assert (status, set(answer)) == (400, {"error_code", "message"})
+    assert (status, answer["message"]) == (400, answer["detail"])
+    assert answer["error_code"] in {"BAD_REQUEST", "INVALID_PARAMETER_VALUE"}
 
 
 async def test_searches_show_what_is_the_jobs(
@@ -240,6 +241,11 @@ async def test_searches_show_what_is_the_jobs(
     _, found = await call("GET", f"{API}/experiments/search?max_results=100")
     assert "shared" in [each["name"] for each in found["experiments"]]
     assert not [each for each in found["experiments"] if "tags" in each]
+    tag = {"experiment_id": own.experiment, "key": "k", "value": "v"}
+    path = f"{API}/experiments/set-experiment-tag"
+    assert (await Caller(origin, http, None)("POST", path, tag))[0] == 200
+    _, found = await call("GET", f"{API}/experiments/get?experiment_id={own.experiment}")
+    assert found["experiment"]["name"] == "shared" and "tags" not in found["experiment"]
 
 
 async def test_a_shared_name_takes_versions_but_not_changes(
