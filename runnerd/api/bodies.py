@@ -21,6 +21,7 @@ _MESSAGES = {
     "string_unicode": "must be valid Unicode text",
     "int_type": "must be a whole number",
     "int_from_float": "must be a whole number",
+    "int_parsing": "must be a whole number",
     "int_parsing_size": "must be a whole number of a sensible size",
     "bool_type": "must be true or false",
     "list_type": "must be a list",

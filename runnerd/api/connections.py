@@ -7,6 +7,7 @@ from typing import cast
 
 import structlog
 from aiohttp import web
+from aiohttp.http_exceptions import InvalidURLError, LineTooLong
 
 from runnerd.api.problems import (
     PROBLEM_TYPE,
@@ -124,8 +125,9 @@ class Connection(web.RequestHandler):
             _log.error("a request failed outside of its handler", exc_info=exc)
             problem = Problem(status, "The daemon failed on this request; its log says why.")
         else:
-            why = (message or "it can't be read").splitlines()[0].rstrip(".:")
-            problem = Problem(status, f"This is not a valid HTTP request: {why}.")
+            problem = Problem(
+                status, f"This is not a valid HTTP request: {_fault_in(exc, message)}."
+            )
         response = problem_response(problem, new_request_id())
         response.force_close()
         return response
@@ -163,6 +165,14 @@ class Connection(web.RequestHandler):
         if self.transport is not None:
             _log.debug("a slow client was cut off")
             self.transport.abort()
+
+
+def _fault_in(exc: BaseException | None, message: str | None) -> str:
+    if isinstance(exc, LineTooLong):
+        return "its address or one of its headers is too long"
+    if isinstance(exc, InvalidURLError):
+        return "its address can't be read"
+    return (message or "it can't be read").splitlines()[0].rstrip(".:")
 
 
 def _farewell(transport: asyncio.Transport, problem: Problem) -> None:

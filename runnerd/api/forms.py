@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from aiohttp import BodyPartReader, MultipartReader, web
+from aiohttp.http_exceptions import HttpProcessingError
 from pydantic_core import from_json
 
 from runnerd.api.bodies import overdue, problem_of_faults, refuse_encoding
@@ -14,6 +15,14 @@ from runnerd.api.problems import Fault, Problem
 from runnerd.api.services import SERVICES
 
 PARTS_LIMIT = 2000
+# What aiohttp raises for a form that is none; the last is for a charset with too long a name.
+_UNREADABLE = (
+    ValueError,
+    AssertionError,
+    web.RequestPayloadError,
+    HttpProcessingError,
+    RuntimeError,
+)
 _OBJECTS = ("environment_vars", "tags")
 _INTEGER = re.compile(r"[+-]?\d{1,18}")
 _ENDS_ONE = re.compile(r",\s*([A-Za-z0-9,]|$)")
@@ -39,7 +48,7 @@ async def read_form(request: web.Request) -> Form:
             return _form_of(await _parts(request, settings.max_body_bytes))
     except TimeoutError as error:
         raise overdue(settings) from error
-    except (ValueError, AssertionError, web.RequestPayloadError) as error:
+    except _UNREADABLE as error:
         raise _malformed("it is not multipart/form-data as its header announces") from error
 
 

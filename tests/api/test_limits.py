@@ -183,6 +183,8 @@ async def test_what_is_no_http_is_a_problem_too(daemon: Daemon) -> None:
         (b"POST /mlops/training/upload HTTP/1.1", b"Transfer-Encoding: gzip", 400),
         (b"PATCH /mlops/status HTTP/1.1", b"", 405),
         (b"OPTIONS * HTTP/1.1", b"", 404),
+        (b"GET * HTTP/1.1", b"", 400),
+        (b"GET /" + b"x" * 9000 + b" HTTP/1.1", b"", 400),
         (b"CONNECT a:1 HTTP/1.1", b"", 404),
     ],
 )
@@ -194,6 +196,7 @@ async def test_odd_requests_get_an_answer(
     answer = await answer_to(daemon, b"\r\n".join([*head, b"", b""]))
     assert answer.split(b" ")[1] == str(status).encode(), answer
     assert status == 200 or b"application/problem+json" in answer
+    assert b"xxxx" not in answer
 
 
 async def test_a_request_id_is_kept_if_it_is_harmless(daemon: Daemon) -> None:

@@ -328,6 +328,18 @@ async def test_a_form_needs_a_readable_file(
             "multipart/form-data; boundary=b",
             b'--b\r\nContent-Disposition: form-data; name="tags"\r\n\r\n\xff\r\n--b--\r\n',
         ),
+        ("multipart/form-data; boundary=b", b"--b\r\nX: " + b"x" * 100_000 + b"\r\n\r\n--b--\r\n"),
+        ("multipart/form-data; boundary=b", b"--b\r\n" + b"X: y\r\n" * 5000 + b"\r\n--b--\r\n"),
+        (
+            "multipart/form-data; boundary=b",
+            b'--b\r\nContent-Disposition: form-data; name="_charset_"\r\n\r\nx\r\n--b--\r\n',
+        ),
+        (
+            "multipart/form-data; boundary=b",
+            b'--b\r\nContent-Disposition: form-data; name="_charset_"\r\n\r\n'
+            + b"x" * 40
+            + b"\r\n--b--\r\n",
+        ),
     ],
 )
 async def test_a_broken_form_is_malformed(daemon: Daemon, kind: str, body: bytes) -> None:
