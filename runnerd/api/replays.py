@@ -18,6 +18,7 @@ KEPT = 1000
 class _Kept:
     digest: bytes
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+    users: int = 0
     answer: BaseModel | None = None
 
 
@@ -44,20 +45,22 @@ class Replays:
                 "this Idempotency-Key was sent with another request before: "
                 "use a new key for a new request"
             )
-        async with kept.lock:
-            if kept.answer is None:
-                kept.answer = await self._made(key, make)
-        return kept.answer
-
-    async def _made(self, key: str, make: Callable[[], Awaitable[BaseModel]]) -> BaseModel:
+        kept.users += 1
         try:
-            answer = await make()
-        except BaseException:
+            async with kept.lock:
+                if kept.answer is None:
+                    kept.answer = await make()
+            return kept.answer
+        finally:
+            kept.users -= 1
+            self._forget(key, kept)
+
+    def _forget(self, key: str, kept: _Kept) -> None:
+        """Drop what failed, unless others wait to try again, and the oldest beyond the limit."""
+        if kept.answer is None and kept.users == 0:
             self._kept.pop(key, None)
-            raise
         while len(self._kept) > KEPT:
             self._kept.popitem(last=False)
-        return answer
 
 
 REPLAYS = web.AppKey("replays", Replays)

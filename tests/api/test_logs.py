@@ -226,6 +226,17 @@ async def test_a_bad_last_event_id_is_refused(daemon: Daemon, identity: str) -> 
     assert reply.status == 422
 
 
+async def test_an_id_behind_the_end_is_the_end(daemon: Daemon) -> None:
+    running, path = await running_job(daemon)
+    running.write(b"all\n")
+    await running.end()
+    headers = {"Last-Event-ID": "9" * 18, "Accept": "text/event-stream"}
+    async with asyncio.timeout(3):
+        reply = await daemon.call("GET", path, params={"follow": "true"}, headers=headers)
+    assert b"event: end\nid: 4\n" in reply.body
+    assert b"event: log" not in reply.body
+
+
 @pytest.mark.parametrize("query", ["follow=perhaps", "tail=5"])
 async def test_a_bad_query_is_refused(daemon: Daemon, query: str) -> None:
     _, path = await running_job(daemon)

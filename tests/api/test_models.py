@@ -1,11 +1,14 @@
 """Registering, listing and asking models, and the daemon's status."""
 
+import asyncio
 import time
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
+from runnerd.api.replays import Replays
+from runnerd.api.schemas.common import NoFields
 from runnerd.api.translate import problem_of
 from runnerd.environments import EnvironmentBusy, EnvironmentUnknown
 from runnerd.plugins import Census, Condition, Health, OutOfSpace, Run, RunModel
@@ -87,6 +90,27 @@ async def test_a_key_registers_once(daemon: Daemon, run: str) -> None:
     assert len(daemon.tracker.versions) == 1
 
 
+async def test_a_key_answers_once_though_its_first_request_fails() -> None:
+    replays = Replays()
+    made: list[NoFields] = []
+
+    async def make() -> NoFields:
+        failing = not made
+        made.append(NoFields())
+        await asyncio.sleep(0)
+        if failing:
+            raise OutOfSpace("no room")
+        return made[-1]
+
+    first, *others = await asyncio.gather(
+        *(replays.first("k", "body", make) for _ in range(4)), return_exceptions=True
+    )
+    assert isinstance(first, OutOfSpace)
+    assert {id(other) for other in others} == {id(made[1])}
+    assert await replays.first("k", "body", make) is made[1]
+    assert len(made) == 2
+
+
 async def test_models_are_a_bare_list(daemon: Daemon, run: str) -> None:
     assert (await daemon.call("GET", "/mlops/models")).json == []
     await daemon.call("POST", REGISTRY, json={"model_name": "my forest", "run_id": run})
@@ -106,7 +130,9 @@ async def test_models_are_a_bare_list(daemon: Daemon, run: str) -> None:
     assert (await daemon.call("GET", "/mlops/models/my forest")).json == model
 
 
-@pytest.mark.parametrize("name", ["nothing", "%00", "x" * 300, "%F0%9F%92%A9"])
+@pytest.mark.parametrize(
+    "name", ["nothing", "%00", "x" * 300, "%F0%9F%92%A9", "a%2Fb", "a:b", "%2E%2E"]
+)
 async def test_an_unknown_model_is_not_found(daemon: Daemon, name: str) -> None:
     assert (await daemon.call("GET", f"/mlops/models/{name}")).status == 404
 

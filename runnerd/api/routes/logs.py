@@ -59,7 +59,7 @@ async def logs(request: web.Request) -> web.StreamResponse:
 
 
 async def _follow(request: web.Request, job_id: str, log: JobLog) -> web.StreamResponse:
-    start = last_event_id_of(request)
+    start = min(last_event_id_of(request), await log.size())
     stream = Stream(request, events=wants_events(request), content_type=TEXT)
     response = await stream.open()
     follower = _Follower(stream, log, request.app[FOLLOWING].view(job_id), start)

@@ -1,5 +1,7 @@
 """Registered models."""
 
+from urllib.parse import quote
+
 from aiohttp import web
 
 from runnerd.api.answers import json_answer, json_list
@@ -8,6 +10,7 @@ from runnerd.api.endpoints import IDEMPOTENCY_KEY, Endpoint, Parameter
 from runnerd.api.problems import Problem
 from runnerd.api.queries import idempotency_key_of
 from runnerd.api.replays import REPLAYS
+from runnerd.api.schemas.common import model_name
 from runnerd.api.schemas.models import (
     ModelAnswer,
     RegistryAnswer,
@@ -28,7 +31,8 @@ async def register(request: web.Request) -> web.Response:
     answer = await request.app[REPLAYS].first(
         key, body.model_dump_json(), lambda: _register(services, body)
     )
-    return json_answer(answer, status=201, headers={"Location": f"/mlops/models/{body.model_name}"})
+    address = f"/mlops/models/{quote(body.model_name, safe='')}"
+    return json_answer(answer, status=201, headers={"Location": address})
 
 
 async def _register(services: Services, body: RegistryRequest) -> RegistryAnswer:
@@ -80,11 +84,18 @@ async def list_models(request: web.Request) -> web.Response:
 
 async def get_model(request: web.Request) -> web.Response:
     """Describe one registered model."""
-    name = request.match_info["name"]
-    if not name.isprintable() or len(name) > 255:
-        raise NotFound("no registered model has such a name: GET /mlops/models lists them")
+    name = _name_in(request)
     tracker = await ready_tracker(request.app[SERVICES])
     return json_answer(_model(await tracker.get_model(name)))
+
+
+def _name_in(request: web.Request) -> str:
+    try:
+        return model_name(request.match_info["name"])
+    except ValueError as error:
+        raise NotFound(
+            "no registered model has such a name: GET /mlops/models lists them"
+        ) from error
 
 
 def _model(model: RegisteredModel) -> ModelAnswer:
