@@ -1,6 +1,7 @@
 """The typed verbs of a tracker, by MLflow's REST interface."""
 
 import json
+import re
 import time
 from collections.abc import Mapping
 from typing import Any
@@ -19,6 +20,9 @@ from runnerd.plugins.tracker import Census, ModelVersion, RegisteredModel, Run, 
 OPEN_STATUSES = ("RUNNING", "SCHEDULED")
 MODEL_READY = "LOGGED_MODEL_READY"
 SOURCE_SCHEME = "models:/"
+
+# MLflow fails on more than its database's integers hold.
+_NUMBER = re.compile(r"[0-9]{1,9}")
 
 
 class Registry:
@@ -92,13 +96,22 @@ class Registry:
 
     async def get_model(self, name: str) -> RegisteredModel:
         """Describe one registered model."""
-        answer = await self._rest.get("registered-models/get", name=name)
+        try:
+            answer = await self._rest.get("registered-models/get", name=name)
+        except NotFound as error:
+            raise NotFound(
+                f"no registered model is called {name!r}: the list of models has all names"
+            ) from error
         return model_of(answer["registered_model"])
 
     async def get_version(self, name: str, version: str) -> ModelVersion:
         """Describe a version: its number, ``latest`` or ``@alias``."""
         number = await self._number(name, version)
-        answer = await self._rest.get("model-versions/get", name=name, version=number)
+        try:
+            answer = await self._rest.get("model-versions/get", name=name, version=number)
+        except NotFound:
+            await self.get_model(name)
+            raise _no_version(name, version) from None
         return await self._complete(answer["model_version"])
 
     async def census(self) -> Census:
@@ -111,7 +124,13 @@ class Registry:
         )
 
     async def _run(self, run_id: str) -> dict[str, Any]:
-        run: dict[str, Any] = (await self._rest.get("runs/get", run_id=run_id))["run"]
+        try:
+            answer = await self._rest.get("runs/get", run_id=run_id)
+        except NotFound as error:
+            raise NotFound(
+                f"no run has the id {run_id!r}: a job's `run_id` is the run that it made"
+            ) from error
+        run: dict[str, Any] = answer["run"]
         return run
 
     async def _logged_model(self, model_id: str) -> dict[str, Any]:
@@ -144,7 +163,7 @@ class Registry:
             )
 
     async def _number(self, name: str, version: str) -> str:
-        if version.isdecimal():
+        if _NUMBER.fullmatch(version):
             return version
         model = await self.get_model(name)
         if version == "latest" and model.latest_versions:
@@ -153,10 +172,7 @@ class Registry:
             return model.aliases[version[1:]]
         if version == "latest":
             raise NotFound(f"model {name!r} has no version yet")
-        raise NotFound(
-            f"model {name!r} has no version {version!r}: give a number, 'latest' or an alias "
-            "as '@champion'"
-        )
+        raise _no_version(name, version)
 
     async def _complete(self, answer: dict[str, Any]) -> ModelVersion:
         return version_of(answer, await self._artifacts(answer))
@@ -173,6 +189,13 @@ class Registry:
             info = await self._logged_model(uri.removeprefix(SOURCE_SCHEME))
             uri = info["artifact_uri"]
         return storage_key(uri, self._origin)
+
+
+def _no_version(name: str, version: str) -> NotFound:
+    return NotFound(
+        f"model {name!r} has no version {version!r}: give a number, 'latest' or an alias "
+        "as '@champion'"
+    )
 
 
 def _came_from(version: dict[str, Any], model: RunModel) -> bool:

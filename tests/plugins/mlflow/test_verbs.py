@@ -96,7 +96,7 @@ async def test_versions_are_found_by_number_newest_and_alias(tracker: MlflowTrac
     assert (await tracker.get_version("found", "1")).version == "1"
     assert (await tracker.get_version("found", "latest")).version == "2"
     assert (await tracker.get_version("found", "@champion")).version == "1"
-    for unknown in ("3", "@nobody", "newest", "-1"):
+    for unknown in ("3", "0", "@nobody", "newest", "-1", "1" * 30, "\N{FULLWIDTH DIGIT ONE}"):
         with pytest.raises(NotFound):
             await tracker.get_version("found", unknown)
     with pytest.raises(NotFound):
