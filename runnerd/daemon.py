@@ -13,6 +13,7 @@ from runnerd.api.app import make_app
 from runnerd.api.server import HttpServer
 from runnerd.api.services import Services
 from runnerd.environments import Environments
+from runnerd.hardening import hide_memory
 from runnerd.holding import hold_data_dir
 from runnerd.jobs import Cause
 from runnerd.listening import DaemonRefuses, bind, is_loopback, origin_of
@@ -38,6 +39,7 @@ def run(loaded: Loaded) -> int:
     settings = loaded.settings
     configure(settings.log.level, settings.log.format)
     os.umask(0o077)
+    hide_memory()
     with hold_data_dir(settings.data_dir):
         try:
             anyio.run(_serve, settings)
@@ -52,6 +54,7 @@ async def _serve(settings: Settings) -> None:
         services, scheduler, listener = await _build(settings, parts, stopping.is_set)
         found = await scheduler.recover()
         async with anyio.create_task_group() as group:
+            group.start_soon(services.store.pass_on_changes)
             group.start_soon(scheduler.run)
             group.start_soon(
                 keep_watch, services.health, _probes(services), services.tracker, services.store
