@@ -11,9 +11,8 @@ from rich.text import Text
 
 from runnerd.cli.failures import FAILED, INTERRUPTED
 from runnerd.cli.output import duration, print_json, sheet, state, stderr, stdout
-from runnerd.client import Client, DaemonAway, Job, RequestRefused
+from runnerd.client import ENDED, Client, DaemonAway, Job, RequestRefused
 
-ENDED = frozenset({"completed", "failed", "cancelled"})
 _WORDS = {
     "queued": "Waiting for its turn…",
     "preparing": "Building the environment…",
@@ -31,7 +30,8 @@ def follow_job(client: Client, job: Job, *, as_json: bool) -> Job:
     notes.print("Job", job["job_id"], style="dim")
     try:
         _wait(client, job["job_id"], after={"running", "finishing"} | ENDED)
-        copy_log(client, job["job_id"], sys.stderr if as_json else sys.stdout)
+        target = sys.stderr if as_json else sys.stdout
+        copy_log(client, job["job_id"], target, end_line=True)
         ended = _wait(client, job["job_id"], after=ENDED)
     except KeyboardInterrupt:
         short = job["job_id"][:8]
@@ -48,14 +48,18 @@ def follow_job(client: Client, job: Job, *, as_json: bool) -> Job:
     return ended
 
 
-def copy_log(client: Client, job_id: str, target: TextIO) -> None:
-    """Write a job's output as it comes, until the job has ended."""
-    line_open = False
-    for text in client.follow_log(job_id):
-        target.write(text)
-        target.flush()
-        line_open = not text.endswith("\n")
-    if line_open:
+def copy_log(client: Client, job_id: str, target: TextIO, *, end_line: bool) -> None:
+    """Write a job's output as it comes, until the job has ended.
+
+    With ``end_line``, a last line that the script left open is ended.
+    """
+    target.flush()
+    last = b"\n"
+    for piece in client.follow_log(job_id):
+        target.buffer.write(piece)
+        target.buffer.flush()
+        last = piece[-1:] or last
+    if end_line and last != b"\n":
         target.write("\n")
 
 

@@ -33,7 +33,7 @@ def logs(address: Address, job_id: str, follow: bool, as_json: bool) -> None:
             if as_json:
                 _print_lines(client, whole_id, follow=follow)
             elif follow:
-                copy_log(client, whole_id, sys.stdout)
+                copy_log(client, whole_id, sys.stdout, end_line=sys.stdout.isatty())
             else:
                 _print(client, whole_id)
         except KeyboardInterrupt:
@@ -47,10 +47,6 @@ def _print(client: Client, job_id: str) -> None:
 
 
 def _print_lines(client: Client, job_id: str, *, follow: bool) -> None:
-    pieces = (
-        client.follow_log(job_id)
-        if follow
-        else codecs.iterdecode(client.log(job_id), "utf-8", errors="replace")
-    )
-    for text in pieces:
+    pieces = client.follow_log(job_id) if follow else client.log(job_id)
+    for text in codecs.iterdecode(pieces, "utf-8", errors="replace"):
         click.echo(json.dumps({"text": text}, ensure_ascii=False))

@@ -3,6 +3,7 @@
 from typing import Any, Literal, TypedDict
 
 JobStatus = Literal["queued", "running", "completed", "failed", "cancelled"]
+ENDED = frozenset({"completed", "failed", "cancelled"})
 
 
 class Job(TypedDict):

@@ -9,8 +9,8 @@ from types import TracebackType
 from typing import Any, Self, cast
 from urllib.parse import quote
 
-from runnerd.client.answers import Job, JobPage, Model, Prediction, Registration
-from runnerd.client.follow import follow
+from runnerd.client.answers import ENDED, Job, JobPage, Model, Prediction, Registration
+from runnerd.client.follow import follow_content, follow_events
 from runnerd.client.transport import Transport
 
 DEFAULT_URL = "http://127.0.0.1:8000"
@@ -120,19 +120,17 @@ class Client:
         with self._transport.stream(f"{_job(job_id)}/logs") as response:
             yield from response.iter_bytes()
 
-    def follow_log(self, job_id: str) -> Iterator[str]:
-        """Give the log's text from its beginning, as it is written, until the job has ended."""
-        offset = 0
-        for event in follow(self._transport, f"{_job(job_id)}/logs"):
-            if event.kind != "log" or event.id is None:
-                continue
-            whole = len(event.data.encode("utf-8")) == event.id - offset
-            offset = event.id
-            yield event.data if whole else event.data + "\n"
+    def follow_log(self, job_id: str) -> Iterator[bytes]:
+        """Give the log from its beginning, as it is written, until the job has ended."""
+        return follow_content(
+            self._transport,
+            f"{_job(job_id)}/logs",
+            lambda: self.get_job(job_id)["status"] in ENDED,
+        )
 
     def follow_events(self, job_id: str) -> Iterator[dict[str, Any]]:
         """Give a job's changes of state from the first, as they happen, until it has ended."""
-        for event in follow(self._transport, f"{_job(job_id)}/events"):
+        for event in follow_events(self._transport, f"{_job(job_id)}/events"):
             if event.kind == "state":
                 yield json.loads(event.data)
 

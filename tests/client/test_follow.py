@@ -1,4 +1,4 @@
-"""Following a stream: each line once, whatever happens to the connection."""
+"""Following a stream: everything once, whatever happens to the connection."""
 
 import time
 
@@ -6,7 +6,7 @@ import pytest
 from anyio import to_thread
 
 from runnerd.client import Client, DaemonAway, RequestRefused
-from runnerd.client.follow import ServerEvent, follow, parse
+from runnerd.client.follow import ServerEvent, follow_events, parse
 from runnerd.client.transport import Transport
 from tests.client.conftest import Peer, json_of, stream_of
 
@@ -14,19 +14,30 @@ pytestmark = pytest.mark.anyio
 JOB = "0" * 32
 
 
-def log_event(text: str, end: int) -> bytes:
-    lines = "".join(f"data: {line}\n" for line in text.removesuffix("\n").split("\n"))
-    return f"event: log\nid: {end}\n{lines}\n".encode()
+RUNNING = json_of({"status": "running"})
+COMPLETED = json_of({"status": "completed"})
 
 
-def end_event(offset: int) -> bytes:
-    return f'event: end\nid: {offset}\ndata: {{"status": "completed", "error": null}}\n\n'.encode()
+def state_event(number: int, phase: str) -> bytes:
+    return f'event: state\nid: {number}\ndata: {{"phase": "{phase}"}}\n\n'.encode()
 
 
-async def log_of(peer: Peer) -> str:
-    def read() -> str:
+def end_event(number: int) -> bytes:
+    return f'event: end\nid: {number}\ndata: {{"status": "completed", "error": null}}\n\n'.encode()
+
+
+async def log_of(peer: Peer) -> bytes:
+    def read() -> bytes:
         with Client(peer.url) as client:
-            return "".join(client.follow_log(JOB))
+            return b"".join(client.follow_log(JOB))
+
+    return await to_thread.run_sync(read)
+
+
+async def phases_of(peer: Peer) -> list[str]:
+    def read() -> list[str]:
+        with Client(peer.url) as client:
+            return [event["phase"] for event in client.follow_events(JOB)]
 
     return await to_thread.run_sync(read)
 
@@ -35,48 +46,55 @@ async def log_of(peer: Peer) -> str:
 async def test_events_are_cut_out_of_any_pieces(size: int) -> None:
     stream = (
         b"retry: 1000\n\n: a comment\n\nevent: log\nid: 8\ndata: \xc3\xa4\ndata:\ndata:  b\n\n"
-        b"data: 50%\r100%\n\nevent: log\nid: 9\ndata: not whole"
+        b"data: 50%\n\nevent: log\nid: 9\ndata: not whole"
     )
     pieces = [stream[at : at + size] for at in range(0, len(stream), size)]
 
     assert list(parse(pieces)) == [
         ServerEvent("log", 8, "ä\n\n b"),
-        ServerEvent("message", None, "50%\r100%"),
+        ServerEvent("message", None, "50%"),
     ]
 
 
-async def test_separators_that_are_no_line_ends_stay_in_the_text(peer: Peer) -> None:
-    text = "a\u2028b\x0bc\x85d\n"
-    peer.turns = [stream_of(log_event(text, len(text.encode())) + end_event(10))]
-    assert await log_of(peer) == text
+async def test_the_output_comes_byte_by_byte_as_it_is(peer: Peer) -> None:
+    output = b"\r 50%\r100%\r\nno UTF-8: \xff\xfe\x00\na\xe2\x80\xa8b\x0c, and no end of line"
+    peer.turns = [COMPLETED, stream_of(output)]
+    assert await log_of(peer) == output
+    assert peer.seen[1].query["follow"] == "true"
 
 
-async def test_after_a_cut_each_line_comes_once(peer: Peer) -> None:
+async def test_after_a_cut_each_byte_comes_once(peer: Peer) -> None:
     peer.turns = [
-        stream_of(
-            log_event("1\n2\n", 4) + log_event("3\n", 6) + b"event: log\nid: 8\nda", broken=True
-        ),
-        stream_of(b"", broken=True),
-        stream_of(log_event("3\n", 6) + log_event("4\n", 8) + log_event("5", 9) + end_event(9)),
+        *(RUNNING, stream_of(b"1\n2", broken=True)),
+        *(RUNNING, stream_of(b"", broken=True)),
+        *(COMPLETED, stream_of(b"\n3\n")),
     ]
+    assert await log_of(peer) == b"1\n2\n3\n"
+    asked_from = [request.headers.get("Last-Event-ID") for request in peer.seen[1::2]]
+    assert asked_from == [None, "3", "3"]
 
-    assert await log_of(peer) == "1\n2\n3\n4\n5"
 
+async def test_a_stream_that_closes_before_the_job_has_ended_is_not_the_last(peer: Peer) -> None:
+    peer.turns = [RUNNING, stream_of(b"1\n"), COMPLETED, stream_of(b"2\n")]
+    assert await log_of(peer) == b"1\n2\n"
+
+
+async def test_after_a_cut_each_event_comes_once(peer: Peer) -> None:
+    peer.turns = [
+        stream_of(state_event(1, "queued") + state_event(2, "running")[:-9], broken=True),
+        stream_of(b"", broken=True),
+        stream_of(state_event(1, "queued") + state_event(2, "running") + end_event(2)),
+    ]
+    assert await phases_of(peer) == ["queued", "running"]
     asked_from = [request.headers.get("Last-Event-ID") for request in peer.seen]
-    assert asked_from == [None, "6", "6"]
-    assert peer.seen[0].query["follow"] == "true"
+    assert asked_from == [None, "1", "1"]
     assert peer.seen[0].headers["Accept"] == "text/event-stream"
-
-
-async def test_an_end_before_the_end_is_no_end(peer: Peer) -> None:
-    peer.turns = [stream_of(log_event("1\n", 2)), stream_of(log_event("2\n", 4) + end_event(4))]
-    assert await log_of(peer) == "1\n2\n"
 
 
 async def test_a_daemon_that_is_restarting_is_waited_for(peer: Peer) -> None:
     busy = json_of({"detail": "stopping"}, status=503)
-    peer.turns = [stream_of(log_event("1\n", 2), broken=True), busy, stream_of(end_event(2))]
-    assert await log_of(peer) == "1\n"
+    peer.turns = [stream_of(state_event(1, "queued"), broken=True), busy, stream_of(end_event(1))]
+    assert await phases_of(peer) == ["queued"]
 
 
 async def test_an_unknown_job_is_refused_at_once(peer: Peer) -> None:
@@ -88,13 +106,13 @@ async def test_an_unknown_job_is_refused_at_once(peer: Peer) -> None:
 
 async def test_a_daemon_that_stays_away_is_given_up(peer: Peer) -> None:
     busy = json_of({"detail": "stopping"}, status=503)
-    peer.turns = [stream_of(log_event("1\n", 2), broken=True), busy]
+    peer.turns = [stream_of(state_event(1, "queued"), broken=True), busy]
     transport = Transport(peer.url, None, 5)
 
     def read() -> None:
         started = time.monotonic()
         with pytest.raises(RequestRefused, match="stopping"):
-            list(follow(transport, "/logs", patience=0.5))
+            list(follow_events(transport, "/events", patience=0.5))
         assert time.monotonic() - started < 5
 
     await to_thread.run_sync(read)
@@ -104,21 +122,5 @@ async def test_a_daemon_that_stays_away_is_given_up(peer: Peer) -> None:
 async def test_the_first_connection_is_not_waited_for(free_port: int) -> None:
     transport = Transport(f"http://127.0.0.1:{free_port}", None, 5)
     with pytest.raises(DaemonAway, match="connection refused"):
-        list(follow(transport, "/logs"))
+        list(follow_events(transport, "/events"))
     transport.close()
-
-
-async def test_states_come_as_objects(peer: Peer) -> None:
-    peer.turns = [
-        stream_of(b'event: state\nid: 1\ndata: {"phase": "queued"}\n\n', broken=True),
-        stream_of(
-            b'event: state\nid: 1\ndata: {"phase": "queued"}\n\n'
-            b'event: state\nid: 2\ndata: {"phase": "completed"}\n\n' + end_event(2)
-        ),
-    ]
-
-    def read() -> list[str]:
-        with Client(peer.url) as client:
-            return [event["phase"] for event in client.follow_events(JOB)]
-
-    assert await to_thread.run_sync(read) == ["queued", "completed"]
