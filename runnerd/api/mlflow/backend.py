@@ -12,7 +12,7 @@ from aiohttp import web
 from runnerd.api.mlflow.calls import Document
 from runnerd.api.mlflow.refusals import Refusal
 from runnerd.api.services import Services
-from runnerd.plugins import Condition, ForwardRequest, ForwardResponse, PluginError
+from runnerd.plugins import ForwardRequest, ForwardResponse, PluginError
 
 _log = structlog.get_logger(__name__)
 _KEPT_BY_US = frozenset(
@@ -20,9 +20,13 @@ _KEPT_BY_US = frozenset(
 )
 
 
-async def await_start(services: Services) -> None:
-    """Wait for a tracking server that is starting; ``BackendAway`` after the configured bound."""
-    if services.health.of("tracking").condition is Condition.STARTING:
+async def await_tracker(services: Services) -> None:
+    """Wait for a tracking server that starts or was seen to be away.
+
+    Raises ``BackendAway`` after the configured bound. Stock clients come back a few times only, so
+    what they wait here is what a script survives of the server's restarts.
+    """
+    if not services.health.of("tracking").healthy:
         await services.tracker.wait_ready(services.settings.tracking.wait_seconds)
 
 
@@ -31,7 +35,7 @@ async def ask(services: Services, endpoint: str, **query: str) -> Document:
 
     Raises ``Refusal`` with the server's own status and words where it says no.
     """
-    await await_start(services)
+    await await_tracker(services)
     target = f"/api/2.0/mlflow/{endpoint}?{urlencode(query)}"
     request = ForwardRequest("GET", target, {"Accept": "application/json"})
     async with services.tracker.forward(request) as response:

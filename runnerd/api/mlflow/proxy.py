@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 from aiohttp import web
 
 from runnerd.api.mlflow.backend import (
-    await_start,
+    await_tracker,
     kept_headers,
     object_or_none,
     pass_on,
@@ -17,12 +17,12 @@ from runnerd.api.mlflow.policy import passage_for_all, passage_for_job
 from runnerd.api.mlflow.reach import reach_of
 from runnerd.api.mlflow.refusals import Refusal
 from runnerd.api.services import SERVICES
-from runnerd.plugins import BackendAway, Condition, ForwardResponse
+from runnerd.plugins import BackendAway, ForwardResponse
 
-_STARTING_PAGE = """<!doctype html>
+_AWAY_PAGE = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta http-equiv="refresh" content="2">
-<title>MLflow is starting</title></head>
-<body><p>MLflow is starting; this page tries again by itself.</p></body></html>
+<title>MLflow does not answer yet</title></head>
+<body><p>MLflow does not answer yet; this page tries again by itself.</p></body></html>
 """
 
 
@@ -38,7 +38,7 @@ async def proxy(request: web.Request) -> web.StreamResponse:
     for change in passage.before:
         call = await change(call)
     services = request.app[SERVICES]
-    await await_start(services)
+    await await_tracker(services)
     async with services.tracker.forward(call.forwarded()) as response:
         if passage.after is None or response.status != 200:
             return await pass_on(request, response)
@@ -59,16 +59,15 @@ async def _changed(
 
 
 async def front_page(request: web.Request) -> web.StreamResponse:
-    """Answer the UI's page; while the server is starting, one that reloads itself."""
-    tracking = request.app[SERVICES].health.of("tracking")
-    if tracking.condition is Condition.STARTING:
-        return _starting()
+    """Answer the UI's page; while the server is away, one that reloads itself."""
+    if not request.app[SERVICES].health.of("tracking").healthy:
+        return _away()
     try:
         return await proxy(request)
     except BackendAway:
-        return _starting()
+        return _away()
 
 
-def _starting() -> web.Response:
+def _away() -> web.Response:
     headers = {"Retry-After": "2", "Cache-Control": "no-store"}
-    return web.Response(text=_STARTING_PAGE, content_type="text/html", status=503, headers=headers)
+    return web.Response(text=_AWAY_PAGE, content_type="text/html", status=503, headers=headers)

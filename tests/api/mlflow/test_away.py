@@ -71,7 +71,7 @@ def see(origin: Origin, condition: Condition) -> None:
 async def test_away_is_said_so_that_clients_try_again(
     before: Origin, asking: aiohttp.ClientSession
 ) -> None:
-    see(before, Condition.UNHEALTHY)
+    see(before, Condition.HEALTHY)
     async with asking.post(CREATE, json={}) as response:
         answer = await response.json()
         assert (response.status, response.headers["Retry-After"]) == (429, "1")
@@ -79,10 +79,11 @@ async def test_away_is_said_so_that_clients_try_again(
         assert "away" in answer["message"]
 
 
-async def test_a_call_waits_while_the_server_starts(
-    before: Origin, asking: aiohttp.ClientSession, tracker: SlowStarter
+@pytest.mark.parametrize("condition", [Condition.STARTING, Condition.UNHEALTHY])
+async def test_a_call_waits_while_the_server_is_away(
+    before: Origin, asking: aiohttp.ClientSession, tracker: SlowStarter, condition: Condition
 ) -> None:
-    see(before, Condition.STARTING)
+    see(before, condition)
     async with anyio.create_task_group() as group:
 
         async def ask() -> None:
@@ -98,8 +99,8 @@ async def test_a_call_waits_while_the_server_starts(
     assert [request.method for request in tracker.forwarded] == ["POST"]
 
 
-@pytest.mark.parametrize("condition", [Condition.STARTING, Condition.HEALTHY])
-async def test_the_front_page_reloads_itself_while_the_server_starts(
+@pytest.mark.parametrize("condition", list(Condition))
+async def test_the_front_page_reloads_itself_while_the_server_is_away(
     before: Origin, asking: aiohttp.ClientSession, condition: Condition
 ) -> None:
     see(before, condition)
