@@ -36,11 +36,19 @@ def failing() -> Iterator[None]:
     except Exception as error:
         if os.environ.get("RUNNERD_LOG_LEVEL") == "debug":
             raise
+        first = _innermost(error)
         _say(
-            f"unexpected {type(error).__name__}: {error} "
+            f"unexpected {type(first).__name__}: {first} "
             "(RUNNERD_LOG_LEVEL=debug shows where, for a bug report)"
         )
         sys.exit(FAILED)
+
+
+def _innermost(error: Exception) -> Exception:
+    """Give the first fault of those that tasks beside each other raised together."""
+    while isinstance(error, ExceptionGroup):
+        error = error.exceptions[0]
+    return error
 
 
 def _explain_usage(error: click.UsageError) -> None:
