@@ -9,10 +9,9 @@ from pathlib import Path
 
 from runnerd.environments.errors import BuildFailed
 from runnerd.environments.processes import OutOfTime, run
-from runnerd.environments.reasons import redacted
+from runnerd.environments.reasons import condensed, redacted
 from runnerd.jobs import EnvironmentPlan
 
-_LONGEST_REASON = 4000
 _MARGIN_SECONDS = 30.0
 
 
@@ -31,8 +30,13 @@ async def build(plan: EnvironmentPlan, *, runner: Path, index_urls: Sequence[str
         except OSError as error:
             raise BuildFailed(f"The Python {plan.python} can't be run: {error.strerror}.") from None
     if finished.returncode != 0:
-        said = redacted(finished.stderr.strip(), index_urls)[-_LONGEST_REASON:]
+        said = reason_of(finished.stderr, index_urls)
         raise BuildFailed(said or f"The builder ended with code {finished.returncode}.")
+
+
+def reason_of(printed: str, index_urls: Sequence[str]) -> str:
+    """Give what a failed builder printed as sentences, without credentials of the indexes."""
+    return condensed(redacted(printed, index_urls))
 
 
 @contextmanager

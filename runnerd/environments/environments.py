@@ -162,6 +162,10 @@ class Environments:
             await builder.build(plan, runner=self._runner, index_urls=self._index_urls)
         return self._root / plan.key
 
+    def reason_of(self, printed: str) -> str:
+        """Give what a failed build printed as sentences, without credentials of the indexes."""
+        return builder.reason_of(printed, self._index_urls)
+
     def hold(self, key: str) -> AbstractContextManager[int]:
         """Keep retention away from an environment, and mark it as used now.
 

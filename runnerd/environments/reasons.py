@@ -1,4 +1,4 @@
-"""What the resolver printed, turned into sentences for people."""
+"""What uv printed, turned into sentences for people."""
 
 import re
 from collections.abc import Sequence
@@ -16,9 +16,11 @@ _AWAY = re.compile(
 )
 _ORNAMENT = re.compile(r"\x1b\[[0-9;]*m|[│├╰╭─▶×]+")
 _OUTPUT = re.compile(r"^\s*\[std(?:out|err)\]\s*$", re.MULTILINE)
+_PROGRESS = re.compile(r"\A.*?^(?=error:)", re.DOTALL | re.MULTILINE)
 _LABEL = re.compile(r"\b(error|cause|caused by): *", re.IGNORECASE)
 _NOISE = re.compile(
     r"^: *|No solution found when resolving dependencies *:? *"
+    r"| Otherwise, either add it to your `pyproject\.toml` .*"
     r"|For more information, try '--help'\.?"
     r"|error sending request for url \([^)]*\) *: *|client error \(Connect\) *: *"
 )
@@ -38,11 +40,11 @@ def redacted(text: str, index_urls: Sequence[str]) -> str:
 
 
 def condensed(printed: str) -> str:
-    """Give the resolver's reason as sentences on one line, hints last."""
-    plain = _ORNAMENT.sub(" ", printed)
+    """Give the reason that uv printed as sentences on one line, hints last."""
+    plain = _PROGRESS.sub("", _ORNAMENT.sub(" ", printed))
     body, *hints = re.split(r"^\s*hint: *", plain, flags=re.MULTILINE)
     reason = _NOISE.sub("", _one_line(_LABEL.sub(": ", _without_output(body)))).replace(" : ", ": ")
-    said = [reason.strip(" :"), *map(_one_line, hints)]
+    said = [reason.strip(" :"), *(_NOISE.sub("", _one_line(hint)) for hint in hints)]
     whole = " ".join(_sentence(part) for part in said if part)
     return whole if len(whole) <= _LONGEST else f"{whole[:_LONGEST]}…"
 

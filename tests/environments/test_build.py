@@ -108,8 +108,31 @@ async def test_a_changed_package_is_refused(
     plan = await environments.resolve(["tiny"])
     shutil.rmtree(tmp_path / "cache")
     index.add("tiny", "1.0", requires="other")
-    with pytest.raises(BuildFailed, match="Hash mismatch"):
+    with pytest.raises(BuildFailed, match="Hash mismatch") as failed:
         await environments.build(plan)
+    assert failed.value.reason.count("\n") == 0
+
+
+async def test_of_what_a_builder_printed_the_reason_remains(open_environments: Open) -> None:
+    environments = await open_environments(index_url="https://user:s3cr3t@index.test/simple")
+    printed = """\
+Using Python 3.11.7 environment at: environment
+Resolved 88 packages in 1.43s
+   Building old==0.25.3 from https://user:s3cr3t@index.test/old.tar.gz
+error: Failed to build `old==0.25.3`
+  cause: The build backend returned an error
+         [stderr]
+         Traceback (most recent call last):
+           File "setup.py", line 12, in <module>
+         ModuleNotFoundError: No module named 'pkg_resources'
+hint: `old` depends on `pkg_resources`. Otherwise, either add it to your `pyproject.toml` under:
+[tool.uv.extra-build-dependencies]
+old = ["pkg_resources"]
+"""
+    assert environments.reason_of(printed) == (
+        "Failed to build `old==0.25.3`: The build backend returned an error: "
+        "ModuleNotFoundError: No module named 'pkg_resources'. `old` depends on `pkg_resources`."
+    )
 
 
 async def stalled(environments: Environments, index: Index, cache: Path) -> EnvironmentPlan:
