@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.daemons import RunningDaemon, running_daemon
+from tests.postgres import PostgresServer, postgres_server
 
 ROOT = Path(__file__).parents[1]
 pytest_plugins = ["tests.must_run"]
@@ -36,3 +37,10 @@ def daemon(
     data_dir = tmp_path_factory.mktemp("daemon")
     with running_daemon(data_dir, package_cache) as started:
         yield started
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[PostgresServer]:
+    """One Postgres server for all tests that only use it; each makes its own database."""
+    with postgres_server() as server:
+        yield server

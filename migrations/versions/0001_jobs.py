@@ -1,5 +1,7 @@
 """Jobs, their attempts, events and makings, and the tokens."""
 
+from typing import Any
+
 import sqlalchemy as sa
 from alembic import op
 
@@ -35,6 +37,10 @@ def _job_id(*, primary_key: bool = False) -> sa.Column[str]:
     )
 
 
+def _where(condition: str) -> dict[str, Any]:
+    return {"sqlite_where": sa.text(condition), "postgresql_where": sa.text(condition)}
+
+
 def _jobs() -> None:
     op.create_table(
         "jobs",
@@ -60,10 +66,9 @@ def _jobs() -> None:
         sa.Column("cancel_requested_at", Moment),
         sqlite_autoincrement=True,
     )
-    queued = sa.text("state = 'queued'")
-    live = sa.text("state IN ('preparing', 'running', 'finishing')")
-    op.create_index("jobs_queued", "jobs", ["seq"], sqlite_where=queued)
-    op.create_index("jobs_live", "jobs", ["state"], sqlite_where=live)
+    live = "state IN ('preparing', 'running', 'finishing')"
+    op.create_index("jobs_queued", "jobs", ["seq"], **_where("state = 'queued'"))
+    op.create_index("jobs_live", "jobs", ["state"], **_where(live))
     op.create_index("jobs_state", "jobs", ["state", "seq"])
     op.create_index("jobs_experiment", "jobs", ["experiment_name", "seq"])
     op.create_index("jobs_model", "jobs", ["model_name", "seq"])
@@ -141,5 +146,5 @@ def _tokens() -> None:
         sa.Column("revoked_at", Moment),
         sa.Column("last_used_at", Moment),
     )
-    live = sa.text("revoked_at IS NULL")
-    op.create_index("tokens_live_name", "tokens", ["name"], unique=True, sqlite_where=live)
+    live = _where("revoked_at IS NULL")
+    op.create_index("tokens_live_name", "tokens", ["name"], unique=True, **live)

@@ -5,7 +5,6 @@ death or by a backend that went away, is simply taken again.
 """
 
 import random
-from datetime import UTC, datetime, timedelta
 
 import anyio
 import structlog
@@ -200,13 +199,7 @@ class AttemptCarrier:
         error = diagnose(outcome, job.specification, "") or ""
         delay = retry_delay(self._terms.retry_seconds, job.retries, _chance.random())
         await self._executor.release(handle)
-        await self._store.requeue(
-            self._claim,
-            self._state,
-            outcome,
-            error=error,
-            not_before=datetime.now(UTC) + timedelta(seconds=delay),
-        )
+        await self._store.requeue(self._claim, self._state, outcome, error=error, delay=delay)
         _log.warning("job is tried again", job=job.id, why=error, seconds=round(delay, 1))
 
     async def _stop_when_cancelled(self, handle: Handle) -> None:

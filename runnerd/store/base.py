@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from runnerd.store.bell import pass_on
 from runnerd.store.changes import Changes, Exchange
 from runnerd.store.engine import Engines
 
@@ -29,6 +30,14 @@ class StorePart:
     def changes(self) -> AbstractContextManager[Changes]:
         """Listen: ``with store.changes() as changes: await changes.wait(seconds)``."""
         return self._exchange.listen()
+
+    async def pass_on_changes(self) -> None:
+        """Tell other daemons on the database of changes, and wake listeners for theirs.
+
+        Runs until it is cancelled; returns at once where there can be no other daemon.
+        """
+        if self._engines.bell is not None:
+            await pass_on(self._engines.bell, self._exchange)
 
     @asynccontextmanager
     async def _write(self) -> AsyncIterator[AsyncConnection]:

@@ -26,9 +26,10 @@ class Changes:
 
 
 class Exchange:
-    """Everybody who listens to one store."""
+    """Everybody who listens to one store. ``own`` hears of this daemon's changes alone."""
 
     def __init__(self) -> None:
+        self.own = Changes()
         self._listeners: set[Changes] = set()
 
     @contextmanager
@@ -42,6 +43,11 @@ class Exchange:
             self._listeners.discard(listener)
 
     def announce(self) -> None:
+        """Tell of a change that this daemon has made."""
+        self.own.announce()
+        self.wake()
+
+    def wake(self) -> None:
         """Wake every listener."""
         for listener in self._listeners:
             listener.announce()

@@ -1,49 +1,29 @@
-"""Connections to the database: one writer and several readers on SQLite."""
+"""Where to write and where to read, whichever database it is."""
 
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import TypeVar
 
-from sqlalchemy import URL, Connection, event, make_url
-from sqlalchemy.exc import ArgumentError, OperationalError
-from sqlalchemy.exc import TimeoutError as PoolTimeout
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
-from sqlalchemy.pool import AsyncAdaptedQueuePool
+from sqlalchemy import Connection
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from runnerd.store.errors import StoreAway, UnsupportedDatabase
+from runnerd.store import postgres, sqlite
+from runnerd.store.addresses import is_sqlite, parse_url
+from runnerd.store.away import reason_of, translated
+from runnerd.store.errors import StoreAway
 
-BUSY_SECONDS = 10
-READERS = 4
-
-
-def parse_url(url: str) -> URL:
-    """Read a database URL; raises ``UnsupportedDatabase`` for what the store can't use."""
-    try:
-        parsed = make_url(url)
-    except ArgumentError as error:
-        raise UnsupportedDatabase(
-            "database.url is not a database URL: write it as sqlite:////folder/runnerd.db"
-        ) from error
-    if parsed.get_backend_name() != "sqlite" or not parsed.database:
-        raise UnsupportedDatabase(
-            f"database.url names {parsed.get_backend_name()}: this version of runnerd keeps its "
-            "jobs in an SQLite file; leave database.url out, or write sqlite:////folder/runnerd.db"
-        )
-    return parsed
-
-
-def sync_url(url: str) -> URL:
-    """Give the URL for blocking connections, as migrations use them."""
-    return parse_url(url).set(drivername="sqlite")
+Answer = TypeVar("Answer")
 
 
 @dataclass(frozen=True, slots=True)
 class Engines:
-    """``writer`` has a single connection, so writes queue up here and never meet a lock."""
+    """``bell`` is for word to other daemons on the database: None where there can be none."""
 
     writer: AsyncEngine
     reader: AsyncEngine
+    bell: AsyncEngine | None = None
 
     async def dispose(self) -> None:
         await self.writer.dispose()
@@ -52,58 +32,45 @@ class Engines:
     @asynccontextmanager
     async def write(self) -> AsyncIterator[AsyncConnection]:
         """Open a transaction that commits at its end; raises ``StoreAway``."""
-        with _translated():
-            async with self.writer.begin() as connection:
+        with translated():
+            async with self.writer.begin() as connection, _left_alone_when_silent(connection):
                 yield connection
 
     @asynccontextmanager
     async def read(self) -> AsyncIterator[AsyncConnection]:
         """Open a transaction that sees one state of the database; raises ``StoreAway``."""
-        with _translated():
-            async with self.reader.begin() as connection:
+        with translated():
+            async with self.reader.begin() as connection, _left_alone_when_silent(connection):
                 yield connection
 
 
-@contextmanager
-def _translated() -> Iterator[None]:
-    """Turn the database's own failures into ``StoreAway``; broken rules stay what they are."""
+@asynccontextmanager
+async def _left_alone_when_silent(connection: AsyncConnection) -> AsyncIterator[None]:
+    """Close a connection that timed out: rolling back would wait for the server once more."""
     try:
         yield
-    except PoolTimeout as error:
-        raise StoreAway("the database is too busy: try again in a few seconds") from error
-    except OperationalError as error:
-        raise StoreAway(f"the database does not answer: {error.orig}") from error
+    except OSError:
+        await connection.invalidate()
+        raise
 
 
 def connect(url: str) -> Engines:
     """Make the engines for a database; nothing is opened yet."""
-    target = parse_url(url).set(drivername="sqlite+aiosqlite")
-    return Engines(
-        writer=_engine(target, size=1, begin="BEGIN IMMEDIATE"),
-        reader=_engine(target, size=READERS, begin="BEGIN"),
-    )
+    target = parse_url(url)
+    if is_sqlite(target):
+        return Engines(sqlite.open_writer(target), sqlite.open_reader(target))
+    pool = postgres.open_pool(target)
+    return Engines(pool, postgres.reading(pool), postgres.open_single(target))
 
 
-def _engine(url: URL, *, size: int, begin: str) -> AsyncEngine:
-    engine = create_async_engine(
-        url,
-        poolclass=AsyncAdaptedQueuePool,
-        pool_size=size,
-        max_overflow=0,
-        pool_timeout=BUSY_SECONDS,
-        # sqlite3 must not begin transactions by itself, at moments of its own choosing
-        connect_args={"timeout": BUSY_SECONDS, "isolation_level": None},
-    )
+def run_blocking(url: str, work: Callable[[Connection], Answer]) -> Answer:
+    """Do ``work`` on a connection of its own, outside of any event loop.
 
-    @event.listens_for(engine.sync_engine, "connect")
-    def _prepare(connection: Any, record: object) -> None:
-        cursor = connection.cursor()
-        for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
-            cursor.execute(f"PRAGMA {pragma}")
-        cursor.close()
-
-    @event.listens_for(engine.sync_engine, "begin")
-    def _begin(connection: Connection) -> None:
-        connection.exec_driver_sql(begin)
-
-    return engine
+    On Postgres no two daemons do so at once. Raises ``StoreAway``.
+    """
+    target = parse_url(url)
+    run = sqlite.run_blocking if is_sqlite(target) else postgres.run_blocking
+    try:
+        return run(target, work)
+    except (SQLAlchemyError, OSError) as error:
+        raise StoreAway(f"the database can't be opened: {reason_of(error)}") from error

@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from runnerd.jobs import LIVE_STATES, Attempt, Handle, Job, JobState, Outcome
 from runnerd.store.base import StorePart, now
 from runnerd.store.credentials import digest_of, new_secret
+from runnerd.store.dialects import database_time
 from runnerd.store.errors import StaleLease
 from runnerd.store.rows import attempt_of, job_of
 from runnerd.store.tables import attempts, jobs
@@ -31,13 +32,13 @@ class Leases(StorePart):
     """What the holder of a lease may write. Every verb raises ``StaleLease`` for a lost one."""
 
     async def claim(self, node: str, executor: str, max_running: int) -> Claim | None:
-        """Take the oldest queued job, unless ``max_running`` jobs are live already."""
+        """Take the oldest queued job, unless ``max_running`` jobs of ``node`` are live already."""
         # Looking writes nothing: a write would wake everybody who waits, the claimer included.
         async with self._read() as connection:
-            if await _next_in_line(connection, max_running) is None:
+            if await _next_in_line(connection, node, max_running, lock=False) is None:
                 return None
         async with self._write() as connection:
-            row = await _next_in_line(connection, max_running)
+            row = await _next_in_line(connection, node, max_running, lock=True)
             if row is None:
                 return None
             lease = secrets.token_hex(16)
@@ -75,6 +76,7 @@ class Leases(StorePart):
                 select(jobs.c.id)
                 .where(jobs.c.state.in_(LIVE_STATES), jobs.c.node == node)
                 .order_by(jobs.c.seq)
+                .with_for_update(key_share=True)
             )
             for job_id in (await connection.execute(live)).scalars().all():
                 lease = secrets.token_hex(16)
@@ -154,11 +156,14 @@ class Leases(StorePart):
             await _update_attempt(connection, claim, ended_at=_end_of(outcome))
 
     async def requeue(
-        self, claim: Claim, state: JobState, outcome: Outcome, *, error: str, not_before: datetime
+        self, claim: Claim, state: JobState, outcome: Outcome, *, error: str, delay: float
     ) -> None:
-        """Let go of a job whose attempt ended so, for another attempt from ``not_before`` on."""
+        """Let go of a job whose attempt ended so, for another attempt in ``delay`` seconds."""
         async with self._write() as connection:
             await _hold(connection, claim)
+            not_before: datetime = (
+                await connection.execute(select(database_time(delay)))
+            ).scalar_one()
             await write_event(
                 connection, claim.job.id, "ended", reason=outcome.detail, data=_told(outcome)
             )
@@ -238,25 +243,40 @@ def _end_of(outcome: Outcome) -> datetime:
     return now() if outcome.ended_at is None else datetime.fromtimestamp(outcome.ended_at, UTC)
 
 
-async def _next_in_line(connection: AsyncConnection, max_running: int) -> Row[Any] | None:
-    """Find the oldest queued job, None where there is none or every slot is taken."""
-    live = select(func.count()).select_from(jobs).where(jobs.c.state.in_(LIVE_STATES))
+async def _next_in_line(
+    connection: AsyncConnection, node: str, max_running: int, *, lock: bool
+) -> Row[Any] | None:
+    """Find the oldest queued job, None where there is none or every slot of the node is taken.
+
+    With ``lock`` nobody else gets the same job; what others are about to claim is passed over.
+    """
+    live = (
+        select(func.count())
+        .select_from(jobs)
+        .where(jobs.c.state.in_(LIVE_STATES), jobs.c.node == node)
+    )
     if (await connection.execute(live)).scalar_one() >= max_running:
         return None
     oldest = (
         select(jobs)
         .where(
             jobs.c.state == "queued",
-            or_(jobs.c.not_before.is_(None), jobs.c.not_before <= now()),
+            or_(jobs.c.not_before.is_(None), jobs.c.not_before <= database_time()),
         )
         .order_by(jobs.c.seq)
         .limit(1)
     )
+    if lock:
+        oldest = oldest.with_for_update(key_share=True, skip_locked=True)
     return (await connection.execute(oldest)).one_or_none()
 
 
 async def _hold(connection: AsyncConnection, claim: Claim) -> None:
-    held = select(jobs.c.seq).where(jobs.c.id == claim.job.id, jobs.c.lease_token == claim.lease)
+    held = (
+        select(jobs.c.seq)
+        .where(jobs.c.id == claim.job.id, jobs.c.lease_token == claim.lease)
+        .with_for_update(key_share=True)
+    )
     if (await connection.execute(held)).one_or_none() is None:
         raise StaleLease(f"job {claim.job.id} is held by another lease")
 

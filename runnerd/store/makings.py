@@ -3,11 +3,11 @@
 from dataclasses import dataclass
 
 from sqlalchemy import select, update
-from sqlalchemy.dialects.sqlite import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.sql.schema import Table
 
 from runnerd.store.base import StorePart
+from runnerd.store.dialects import insert_into
 from runnerd.store.tables import jobs, made_models, made_runs, made_versions
 
 
@@ -115,5 +115,7 @@ async def _insert(
 ) -> None:
     attempt = select(jobs.c.attempt).where(jobs.c.id == job_id).scalar_subquery()
     await connection.execute(
-        insert(table).values(job_id=job_id, attempt=attempt, **values).on_conflict_do_nothing()
+        insert_into(connection, table)
+        .values(job_id=job_id, attempt=attempt, **values)
+        .on_conflict_do_nothing()
     )

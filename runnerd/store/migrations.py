@@ -1,16 +1,12 @@
 """The schema's revisions: what the database is at, what the code knows, and the way between."""
 
 import importlib
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
-import sqlalchemy
 from sqlalchemy import Connection, inspect, text
-from sqlalchemy.exc import SQLAlchemyError
 
-from runnerd.store.engine import sync_url
-from runnerd.store.errors import SchemaBehind, SchemaTooNew, StoreAway
+from runnerd.store.engine import run_blocking
+from runnerd.store.errors import SchemaBehind, SchemaTooNew
 
 HEAD = "0002"
 
@@ -22,11 +18,7 @@ def head() -> str:
 
 def current(url: str) -> str | None:
     """Give the database's revision, None where it holds no schema yet. Raises ``StoreAway``."""
-    with _connect(url) as connection:
-        if not inspect(connection).has_table("alembic_version"):
-            return None
-        revision: str | None = connection.scalar(text("SELECT version_num FROM alembic_version"))
-        return revision
+    return run_blocking(url, _current)
 
 
 def check(url: str) -> None:
@@ -47,8 +39,18 @@ def upgrade(url: str) -> None:
     if found == HEAD:
         return
     _refuse_newer(found)
-    with _connect(url) as connection:
-        _revisions().upgrade_to_head(connection)
+    run_blocking(url, _upgrade)
+
+
+def _current(connection: Connection) -> str | None:
+    if not inspect(connection).has_table("alembic_version"):
+        return None
+    revision: str | None = connection.scalar(text("SELECT version_num FROM alembic_version"))
+    return revision
+
+
+def _upgrade(connection: Connection) -> None:
+    _revisions().upgrade_to_head(connection)
 
 
 def _refuse_newer(found: str | None) -> None:
@@ -62,16 +64,3 @@ def _refuse_newer(found: str | None) -> None:
 def _revisions() -> Any:
     """Import Alembic only where there is something to migrate: it is a tenth of every start."""
     return importlib.import_module("runnerd.store.revisions")
-
-
-@contextmanager
-def _connect(url: str) -> Iterator[Connection]:
-    engine = sqlalchemy.create_engine(sync_url(url), connect_args={"timeout": 30})
-    try:
-        with engine.connect() as connection:
-            yield connection
-    except SQLAlchemyError as error:
-        reason = getattr(error, "orig", None) or error
-        raise StoreAway(f"the database can't be opened: {reason}") from error
-    finally:
-        engine.dispose()

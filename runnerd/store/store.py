@@ -15,7 +15,7 @@ from runnerd.store.tokens import Tokens
 class Store(Submissions, Leases, MakingsPart, Tokens):
     """Jobs, attempts, events, what jobs made, and tokens, in one database.
 
-    ``url`` is a SQLAlchemy URL; SQLite is what this version speaks to. Any verb raises
+    ``url`` names an SQLite file or a Postgres database, as SQLAlchemy writes it. Any verb raises
     ``StoreAway`` where the database does not answer.
     """
 

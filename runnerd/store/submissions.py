@@ -7,7 +7,7 @@ import json
 import uuid
 from collections.abc import Collection
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from sqlalchemy import func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -15,7 +15,8 @@ from sqlalchemy.sql import Select
 
 from runnerd.jobs import TERMINAL_STATES, Attempt, Event, Job, JobSpecification, JobState
 from runnerd.store.base import StorePart, now
-from runnerd.store.errors import BadCursor, IdempotencyConflict, JobNotFound, WrongState
+from runnerd.store.dialects import insert_into
+from runnerd.store.errors import BadCursor, IdempotencyConflict, JobNotFound, StoreAway, WrongState
 from runnerd.store.rows import attempt_of, event_of, job_of
 from runnerd.store.tables import attempts, events, job_tags, jobs
 from runnerd.store.transitions import change_state, write_event
@@ -48,31 +49,31 @@ class Submissions(StorePart):
         """Store a job durably. Raises ``IdempotencyConflict`` and ``StoreAway``."""
         content = specification.model_dump(mode="json")
         digest = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+        job_id = uuid.uuid4().hex
+        row: dict[str, Any] = {
+            "id": job_id,
+            "specification": content,
+            "specification_digest": digest,
+            "idempotency_key": idempotency_key,
+            "experiment_name": specification.experiment_name,
+            "model_name": specification.model_name,
+            "state": JobState.QUEUED,
+            "attempt": 0,
+            "warnings": [],
+            "created_at": now(),
+        }
         async with self._write() as connection:
-            if idempotency_key is not None:
+            earlier = await _earlier(connection, idempotency_key, digest)
+            if earlier is None:
+                seq = await _insert(connection, row)
+                if seq is not None:
+                    await _store_tags(connection, seq, specification.tags)
+                    await write_event(connection, job_id, "submitted")
+                    return Submission(await _get(connection, job_id), created=True)
                 earlier = await _earlier(connection, idempotency_key, digest)
-                if earlier is not None:
-                    return Submission(earlier, created=False)
-            job_id = uuid.uuid4().hex
-            stored = await connection.execute(
-                insert(jobs)
-                .returning(jobs.c.seq)
-                .values(
-                    id=job_id,
-                    specification=content,
-                    specification_digest=digest,
-                    idempotency_key=idempotency_key,
-                    experiment_name=specification.experiment_name,
-                    model_name=specification.model_name,
-                    state=JobState.QUEUED,
-                    attempt=0,
-                    warnings=[],
-                    created_at=now(),
-                )
-            )
-            await _store_tags(connection, stored.scalar_one(), specification.tags)
-            await write_event(connection, job_id, "submitted")
-            return Submission(await _get(connection, job_id), created=True)
+        if earlier is None:
+            raise StoreAway("another daemon stores a job with this Idempotency-Key: send it again")
+        return Submission(earlier, created=False)
 
     async def get_job(self, job_id: str) -> Job:
         """Look one job up. Raises ``JobNotFound``."""
@@ -118,7 +119,7 @@ class Submissions(StorePart):
         Raises ``WrongState`` once the job has ended otherwise, and ``JobNotFound``.
         """
         async with self._write() as connection:
-            job = await _get(connection, job_id)
+            job = await _get(connection, job_id, lock=True)
             if job.state is JobState.QUEUED:
                 await change_state(
                     connection,
@@ -146,7 +147,7 @@ class Submissions(StorePart):
     async def request_retry(self, job_id: str) -> Job:
         """Queue an ended job again, for a new attempt. Raises ``WrongState`` while it is live."""
         async with self._write() as connection:
-            job = await _get(connection, job_id)
+            job = await _get(connection, job_id, lock=True)
             if job.state not in TERMINAL_STATES:
                 raise WrongState(
                     f"the job can't be tried again: it is {job.state}; wait for its end, or "
@@ -203,14 +204,33 @@ class Submissions(StorePart):
         return counts
 
 
-async def _get(connection: AsyncConnection, job_id: str) -> Job:
-    row = (await connection.execute(select(jobs).where(jobs.c.id == job_id))).one_or_none()
+async def _insert(connection: AsyncConnection, row: dict[str, Any]) -> int | None:
+    """Give the job's place in the queue; None where another daemon took its key just now."""
+    stored = await connection.execute(
+        insert_into(connection, jobs)
+        .values(row)
+        .on_conflict_do_nothing(index_elements=[jobs.c.idempotency_key])
+        .returning(jobs.c.seq)
+    )
+    seq: int | None = stored.scalar_one_or_none()
+    return seq
+
+
+async def _get(connection: AsyncConnection, job_id: str, *, lock: bool = False) -> Job:
+    query = select(jobs).where(jobs.c.id == job_id)
+    if lock:
+        query = query.with_for_update(key_share=True)
+    row = (await connection.execute(query)).one_or_none()
     if row is None:
         raise JobNotFound(f"no job has the id {job_id!r}: GET /mlops/training/jobs lists them")
     return job_of(row)
 
 
-async def _earlier(connection: AsyncConnection, idempotency_key: str, digest: str) -> Job | None:
+async def _earlier(
+    connection: AsyncConnection, idempotency_key: str | None, digest: str
+) -> Job | None:
+    if idempotency_key is None:
+        return None
     query = select(jobs).where(jobs.c.idempotency_key == idempotency_key)
     row = (await connection.execute(query)).one_or_none()
     if row is None:

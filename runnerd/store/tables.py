@@ -41,6 +41,12 @@ metadata = MetaData()
 # SQLite counts up by itself only in a column declared INTEGER.
 Serial = BigInteger().with_variant(Integer, "sqlite")
 
+
+def where(condition: str) -> dict[str, Any]:
+    """Limit an index to some rows, on either database."""
+    return {"sqlite_where": text(condition), "postgresql_where": text(condition)}
+
+
 jobs = Table(
     "jobs",
     metadata,
@@ -66,12 +72,8 @@ jobs = Table(
     Column("started_at", UtcDateTime),
     Column("completed_at", UtcDateTime),
     Column("cancel_requested_at", UtcDateTime),
-    Index("jobs_queued", "seq", sqlite_where=text("state = 'queued'")),
-    Index(
-        "jobs_live",
-        "state",
-        sqlite_where=text("state IN ('preparing', 'running', 'finishing')"),
-    ),
+    Index("jobs_queued", "seq", **where("state = 'queued'")),
+    Index("jobs_live", "state", **where("state IN ('preparing', 'running', 'finishing')")),
     Index("jobs_state", "state", "seq"),
     Index("jobs_experiment", "experiment_name", "seq"),
     Index("jobs_model", "model_name", "seq"),
@@ -158,7 +160,7 @@ tokens = Table(
     Column("created_at", UtcDateTime, nullable=False),
     Column("revoked_at", UtcDateTime),
     Column("last_used_at", UtcDateTime),
-    Index("tokens_live_name", "name", unique=True, sqlite_where=text("revoked_at IS NULL")),
+    Index("tokens_live_name", "name", unique=True, **where("revoked_at IS NULL")),
 )
 
 __all__ = [

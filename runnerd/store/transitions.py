@@ -34,7 +34,9 @@ async def change_state(
         raise WrongState(f"a job that is {old} can't become {new}")
     changed = await connection.execute(
         update(jobs)
-        .where(jobs.c.id == job_id, jobs.c.state == old, jobs.c.lease_token.is_(lease))
+        .where(
+            jobs.c.id == job_id, jobs.c.state == old, jobs.c.lease_token.is_not_distinct_from(lease)
+        )
         .values(state=new, **(values or {}))
     )
     if changed.rowcount != 1:

@@ -1,24 +1,25 @@
 """The schema's revisions."""
 
-import sqlite3
 from pathlib import Path
 
+import anyio
 import pytest
-import sqlalchemy
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
+from sqlalchemy import Connection, text
 
 from runnerd.store import SchemaBehind, SchemaTooNew, Store, StoreAway, migrations
+from runnerd.store.engine import run_blocking
 from runnerd.store.tables import metadata
 
 
 def test_the_migrations_make_exactly_the_tables_that_the_code_knows(url: str) -> None:
-    migrations.upgrade(url)
-    engine = sqlalchemy.create_engine(url)
-    with engine.connect() as connection:
+    def _differences(connection: Connection) -> list[object]:
         context = MigrationContext.configure(connection, opts={"compare_type": True})
-        assert compare_metadata(context, metadata) == []
-    engine.dispose()
+        return list(compare_metadata(context, metadata))
+
+    migrations.upgrade(url)
+    assert run_blocking(url, _differences) == []
 
 
 def test_the_newest_migration_is_the_revision_that_the_code_names(url: str) -> None:
@@ -36,19 +37,20 @@ def test_an_empty_database_is_behind_until_it_is_upgraded(url: str) -> None:
     assert migrations.current(url) == migrations.head()
 
 
-@pytest.mark.anyio
-async def test_a_newer_schema_is_refused_naming_both_revisions(url: str, tmp_path: Path) -> None:
+def test_a_newer_schema_is_refused_naming_both_revisions(url: str) -> None:
+    def _from_the_future(connection: Connection) -> None:
+        connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+        connection.commit()
+
     migrations.upgrade(url)
-    with sqlite3.connect(tmp_path / "runnerd.db") as connection:
-        connection.execute("UPDATE alembic_version SET version_num = '9999'")
-    connection.close()
+    run_blocking(url, _from_the_future)
     with pytest.raises(SchemaTooNew, match=f"9999.*{migrations.head()}"):
-        await Store(url).open()
+        anyio.run(Store(url).open)
     with pytest.raises(SchemaTooNew):
         migrations.check(url)
 
 
-def test_a_file_that_is_no_database(url: str, tmp_path: Path) -> None:
+def test_a_file_that_is_no_database(sqlite_url: str, tmp_path: Path) -> None:
     (tmp_path / "runnerd.db").write_bytes(b"not a database, " * 100)
     with pytest.raises(StoreAway, match="not a database"):
-        migrations.upgrade(url)
+        migrations.upgrade(sqlite_url)

@@ -32,16 +32,16 @@ async def test_a_submitted_job_is_read_back_whole(store: Store) -> None:
     assert job.created_at.utcoffset() is not None
 
 
-async def test_a_job_is_durable_before_submit_returns(store: Store, tmp_path: Path) -> None:
-    job = (await store.submit(specification())).job
+async def test_a_job_is_durable_before_submit_returns(sqlite_store: Store, tmp_path: Path) -> None:
+    job = (await sqlite_store.submit(specification())).job
     with sqlite3.connect(tmp_path / "runnerd.db") as other:
         assert other.execute("SELECT id FROM jobs").fetchall() == [(job.id,)]
         assert other.execute("PRAGMA journal_mode").fetchone() == ("wal",)
     other.close()
 
 
-async def test_the_writer_syncs_every_commit(store: Store) -> None:
-    async with store._engines.write() as connection:
+async def test_the_writer_syncs_every_commit(sqlite_store: Store) -> None:
+    async with sqlite_store._engines.write() as connection:
         level = (await connection.exec_driver_sql("PRAGMA synchronous")).scalar_one()
     assert level == 2, "synchronous must be FULL"
 
@@ -151,8 +151,9 @@ async def test_changes_wake_a_listener(store: Store) -> None:
 
 
 async def test_a_database_that_is_locked_for_too_long_is_away(
-    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    sqlite_store: Store, tmp_path: Path
 ) -> None:
+    store = sqlite_store
     async with store._engines.write() as connection:
         await connection.exec_driver_sql("PRAGMA busy_timeout = 50")
     other = sqlite3.connect(tmp_path / "runnerd.db", isolation_level=None)
@@ -165,7 +166,9 @@ async def test_a_database_that_is_locked_for_too_long_is_away(
     assert (await store.submit(specification())).created, "it must recover by itself"
 
 
-@pytest.mark.parametrize("url", ["nonsense", "mysql://h/d", "postgresql://h/d", "sqlite://"])
+@pytest.mark.parametrize(
+    "url", ["nonsense", "mysql://h/d", "postgresql://h", "sqlite://", "postgresql+psycopg://h/d"]
+)
 def test_other_databases_are_refused_in_words(url: str) -> None:
     with pytest.raises(UnsupportedDatabase, match="sqlite:////folder"):
         Store(url)

@@ -34,7 +34,8 @@ async def test_a_name_is_used_once_at_a_time(store: Store) -> None:
     assert [record.revoked_at is None for record in records] == [False, True]
 
 
-async def test_the_secret_is_nowhere_in_the_files(store: Store, tmp_path: Path) -> None:
+async def test_the_secret_is_nowhere_in_the_files(sqlite_store: Store, tmp_path: Path) -> None:
+    store = sqlite_store
     secret = (await store.create_token("ops")).secret.encode()
     await store.submit(specification())
     claim = await store.claim("here", "subprocess", 1)
