@@ -119,8 +119,8 @@ class Connection(web.RequestHandler):
         message: str | None = None,
     ) -> web.StreamResponse:
         """Answer what could not be read as a request, or what no handler could answer."""
-        if request.writer.output_size > 0:
-            raise ConnectionResetError("half an answer is on its way already") from exc
+        if request.writer.output_size > 0 or isinstance(exc, ConnectionError):
+            raise ConnectionResetError("there is nobody to answer, or half of it is sent") from exc
         if status >= 500:
             _log.error("a request failed outside of its handler", exc_info=exc)
             problem = Problem(status, "The daemon failed on this request; its log says why.")
