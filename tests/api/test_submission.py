@@ -1,6 +1,7 @@
 """POST /mlops/training/upload: what is taken, what is refused, and in which words."""
 
 import base64
+import io
 import json
 from typing import Any
 
@@ -133,6 +134,7 @@ async def test_the_timeout_is_300_seconds_if_left_out_or_null(daemon: Daemon) ->
         ({"requirements": ["x @ file:///etc"]}, ["requirements", 0]),
         ({"requirements": ["not a requirement"]}, ["requirements", 0]),
         ({"requirements": ["x"] * 1001}, ["requirements"]),
+        ({"requirements": ["x" * 2001]}, ["requirements"]),
         ({"environment_vars": {"1A": "x"}}, ["environment_vars"]),
         ({"environment_vars": {"A=B": "x"}}, ["environment_vars"]),
         ({"environment_vars": {"A": 1}}, ["environment_vars", "A"]),
@@ -165,6 +167,15 @@ async def test_a_bad_field_is_named(
     assert problem["detail"].endswith(".")
     assert problem["instance"] == reply.headers["X-Request-Id"]
     assert (await daemon.call("GET", JOBS)).json["items"] == []
+
+
+async def test_variables_fit_into_a_process(daemon: Daemon) -> None:
+    variables = {f"A{n}": "x" * 100_000 for n in range(11)}
+    body = io.BytesIO(json.dumps(SUBMISSION | {"environment_vars": variables}).encode())
+    headers = {"Content-Type": "application/json"}
+    reply = await daemon.call("POST", UPLOAD, data=body, headers=headers)
+    assert reply.status == 422
+    assert "1048576 bytes in all" in reply.json["detail"]
 
 
 @pytest.mark.parametrize("name", ["script_name", "script_content", "experiment_name", "model_name"])

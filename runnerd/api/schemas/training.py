@@ -11,7 +11,9 @@ from runnerd.settings import JobSettings
 
 VARIABLES_LIMIT = 1000
 VARIABLE_BYTES = 128 * 1024 - 1
+VARIABLES_BYTES = 1024 * 1024  # Linux gives a process a quarter of its stack for them
 REQUIREMENTS_LIMIT = 1000
+REQUIREMENT_CHARACTERS = 2000
 OVERRIDDEN_VARIABLES = re.compile(r"MLFLOW_TRACKING_(URI|TOKEN)|RUNNERD_.*")
 
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -28,9 +30,15 @@ def _variables(value: dict[str, str]) -> dict[str, str]:
             )
         if "\x00" in content:
             raise ValueError(f"has a NUL in {key[:80]!r}, which no variable can hold")
-        if len(key) + 1 + len(content.encode()) > VARIABLE_BYTES:
+        if _size_of(key, content) > VARIABLE_BYTES:
             raise ValueError(f"has more than {VARIABLE_BYTES} bytes in {key[:80]!r}: use a file")
+    if sum(_size_of(key, content) for key, content in value.items()) > VARIABLES_BYTES:
+        raise ValueError(f"has more than {VARIABLES_BYTES} bytes in all: use a file")
     return value
+
+
+def _size_of(key: str, content: str) -> int:
+    return len(key) + 1 + len(content.encode())
 
 
 def _timeout(value: int | None, info: ValidationInfo) -> int | None:
@@ -43,6 +51,11 @@ def _timeout(value: int | None, info: ValidationInfo) -> int | None:
 def _requirements(value: list[str]) -> list[str]:
     if len(value) > REQUIREMENTS_LIMIT:
         raise ValueError(f"must have at most {REQUIREMENTS_LIMIT} entries")
+    longest = max(map(len, value), default=0)
+    if longest > REQUIREMENT_CHARACTERS:
+        raise ValueError(
+            f"has an entry of {longest} characters: one has at most {REQUIREMENT_CHARACTERS}"
+        )
     return value
 
 
