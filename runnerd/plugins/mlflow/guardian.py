@@ -33,7 +33,7 @@ def _end(child: subprocess.Popen[bytes], grace: float) -> None:
 
 
 def main(commands: list[list[str]], grace: float) -> int:
-    """Run the commands; give the exit code of the last that ran."""
+    """Run the commands; give the exit code of the last that ran, 128 and more for a signal."""
     # A handler, not SIG_IGN: the commands would inherit that.
     signal.signal(signal.SIGTERM, lambda *_: None)
     code = 0
@@ -46,8 +46,8 @@ def main(commands: list[list[str]], grace: float) -> int:
         code = child.wait()
         if code:
             break
-    return code
+    return code if code >= 0 else 128 - code
 
 
 if __name__ == "__main__":
-    sys.exit(main(json.loads(sys.argv[1]), float(sys.argv[2])) & 0xFF)
+    sys.exit(main(json.loads(sys.argv[1]), float(sys.argv[2])))

@@ -6,6 +6,7 @@ import json
 import os
 import secrets
 import shlex
+import signal
 import sys
 import tempfile
 import time
@@ -30,6 +31,7 @@ LAST_BACKOFF = 30.0
 STEADY_SECONDS = 60.0
 POLL_SECONDS = 0.25
 MAX_SOCKET_PATH = 100
+KILLED = 128  # as for a shell, the guardian's exit code is this and the signal's number
 DATABASE = "mlflow.db"
 MAX_LOG_BYTES = 8 * 1024 * 1024
 KEPT_VARIABLES = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR", "SSL_CERT_FILE", "SSL_CERT_DIR")
@@ -126,7 +128,7 @@ class ManagedServer:
                     self._trouble, self._up = "", True
                     self._schema_file.write_text(self._schema)
                     _log.info("the MLflow server is up", seconds=self._age)
-                return f"ended with exit code {await process.wait()}{self._last_words()}"
+                return self._end_of(await process.wait())
             return f"did not come up within {self._plan.start_timeout:g} seconds"
         finally:
             self._up = False
@@ -229,6 +231,12 @@ class ManagedServer:
     @property
     def _age(self) -> float:
         return round(time.monotonic() - self._started_at, 1)
+
+    def _end_of(self, code: int) -> str:
+        number = -code if code < 0 else code - KILLED
+        if number in list(signal.Signals):
+            return f"was killed by {signal.Signals(number).name}"
+        return f"ended with exit code {code}{self._last_words()}"
 
     def _last_words(self) -> str:
         with self._log_file.open("rb") as output:

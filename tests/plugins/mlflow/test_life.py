@@ -110,6 +110,19 @@ async def test_a_killed_daemon_takes_its_server_along(
         await until(ended, tmp_path)
 
 
+async def test_a_server_that_was_killed_is_told_so(tmp_path: Path) -> None:
+    tracker = MlflowTracker(MlflowSettings(), PluginContext(tmp_path, ORIGIN))
+    await tracker.open()
+    try:
+        await until_it_runs(tmp_path, "mlflow server")
+        os.kill(pid_of(tmp_path, "-m mlflow server"), signal.SIGKILL)
+        with anyio.fail_after(START_SECONDS):
+            await until(unhealthy, tracker)
+        assert "was killed by SIGKILL" in (await tracker.health()).detail
+    finally:
+        await tracker.close()
+
+
 async def test_what_even_so_was_left_is_ended_at_the_next_start(
     daemon: subprocess.Popen[bytes], tmp_path: Path
 ) -> None:
