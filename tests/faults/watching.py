@@ -26,7 +26,9 @@ print("done")
 """
 
 
-def until(condition: Callable[[], Answer], seconds: float = 30, pause: float = 0.001) -> Answer:
+def until(
+    condition: Callable[[], Answer | None], seconds: float = 30, pause: float = 0.001
+) -> Answer:
     """Ask again and again, until the answer is true; gives it."""
     deadline = time.monotonic() + seconds
     while not (answer := condition()):
@@ -71,7 +73,7 @@ def record(path: Path) -> dict[str, Any] | None:
 
 def runner_pid(folder: Path) -> int:
     """Wait until the runner has introduced itself."""
-    pid: int = until(lambda: record(folder / "runner.json"))["pid"]  # type: ignore[index]
+    pid: int = until(lambda: record(folder / "runner.json"))["pid"]
     return pid
 
 
