@@ -5,6 +5,7 @@ death or by a backend that went away, is simply taken again.
 """
 
 import random
+from dataclasses import replace
 
 import anyio
 import structlog
@@ -185,8 +186,13 @@ class AttemptCarrier:
                     await self._store.mark_running(self._claim, seen.at)
                     self._state = JobState.RUNNING
                 elif seen.outcome is not None:
-                    return seen.outcome
+                    return self._in_words(seen.outcome)
         return Outcome(Cause.LOST)
+
+    def _in_words(self, outcome: Outcome) -> Outcome:
+        if outcome.cause is not Cause.BUILD_FAILED:
+            return outcome
+        return replace(outcome, detail=self._environments.reason_of(outcome.detail))
 
     def _is_retried(self, outcome: Outcome) -> bool:
         job = self._claim.job
