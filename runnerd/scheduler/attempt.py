@@ -67,6 +67,8 @@ class AttemptCarrier:
         """
         self._claim = await self._store.get_claim(self._claim)
         self._state = self._claim.job.state
+        if self._claim.job.cancel_requested_at is not None:
+            self.cancel()
         if self._state is JobState.FINISHING:
             await self._finish(await self._recorded_outcome())
             return
@@ -194,6 +196,10 @@ class AttemptCarrier:
             return outcome
         return replace(outcome, detail=self._environments.reason_of(outcome.detail))
 
+    def _was_cancelled(self, outcome: Outcome) -> bool:
+        lost = outcome.cause is Cause.LOST and self._cancelled.is_set()
+        return outcome.cause is Cause.CANCELLED or lost
+
     def _is_retried(self, outcome: Outcome) -> bool:
         job = self._claim.job
         return not self._cancelled.is_set() and should_retry(
@@ -237,7 +243,7 @@ class AttemptCarrier:
         tail = await self._log_tail()
         error = diagnose(outcome, job.specification, tail)
         state = JobState.COMPLETED if outcome.succeeded else JobState.FAILED
-        if outcome.cause is Cause.CANCELLED:
+        if self._was_cancelled(outcome):
             state = JobState.CANCELLED
         result = await self._collect_in_time(outcome)
         if result.error is not None and state is JobState.COMPLETED:
