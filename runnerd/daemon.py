@@ -22,6 +22,7 @@ from runnerd.plugins import Executor, Health, PluginContext, PluginError, Storag
 from runnerd.plugins.loader import PluginMisconfigured, Plugins, PluginUnknown, load_plugins
 from runnerd.runner import RUNNER_FILE
 from runnerd.scheduler import HealthBoard, Parts, Scheduler, Terms, keep_watch
+from runnerd.seating import place_of, seated
 from runnerd.serving import Serving
 from runnerd.settings import Loaded, Settings
 from runnerd.store import Store, StoreProblem
@@ -91,6 +92,8 @@ async def _build(
     await _check_exposure(settings, store, loopback=loopback)
     listener = parts.enter_context(bind(settings.server.host, settings.server.port))
     origin = origin_of(settings.server, listener)
+    place = place_of(settings.data_dir)
+    await parts.enter_async_context(seated(store, settings.node, origin, place))
     plugins = load_plugins()
     storage = _storage(settings, plugins, origin)
     tracker = _tracker(settings, plugins, origin)

@@ -16,6 +16,7 @@ from runnerd.api.routes import (
     jobs,
     logs,
     models,
+    nodes,
     status,
     submission,
 )
@@ -32,6 +33,7 @@ _SUBJECTS = (
     *models.ENDPOINTS,
     *inference.ENDPOINTS,
     *status.ENDPOINTS,
+    *nodes.ENDPOINTS,
 )
 ENDPOINTS = (*_SUBJECTS, *documentation(_SUBJECTS))
 

@@ -25,6 +25,7 @@ COMMANDS = {
     "models": ("runnerd.cli.models:models", "List the registered models, or show one."),
     "predict": ("runnerd.cli.predict:predict", "Ask a model for predictions."),
     "status": ("runnerd.cli.status:status", "Show how the daemon and its plugins are."),
+    "nodes": ("runnerd.cli.nodes:nodes", "List the daemons that share the queue."),
     "doctor": ("runnerd.cli.doctor:doctor", "Check the setup and say what to do about faults."),
     "config": ("runnerd.cli.config:config", "Show the settings in force and their sources."),
     "token": ("runnerd.cli.token:token", "Create, list and revoke access tokens."),

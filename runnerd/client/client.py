@@ -192,6 +192,11 @@ class Client:
         """Give the daemon's own state and its plugins' health."""
         return cast(dict[str, Any], self._transport.request("GET", "/mlops/status"))
 
+    def nodes(self) -> list[dict[str, Any]]:
+        """List the daemons that share the queue."""
+        answer = self._transport.request("GET", "/mlops/nodes")
+        return cast(list[dict[str, Any]], answer["nodes"])
+
 
 def _job(job_id: str) -> str:
     return f"{_JOBS}/{quote(job_id, safe='')}"

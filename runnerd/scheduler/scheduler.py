@@ -1,5 +1,7 @@
 """The scheduler: claims queued jobs and carries each to its end."""
 
+import math
+
 import anyio
 import structlog
 from anyio.abc import TaskGroup
@@ -13,6 +15,7 @@ from runnerd.store import Claim, StaleLease, StoreAway
 POLL_SECONDS = 2.0
 RETRY_SECONDS = 1.0
 SWEEP_SECONDS = 600.0
+STRAYS_SECONDS = 30.0
 BUG = "runnerd itself failed on this job; its log has the details under this job's id"
 _log = structlog.get_logger(__name__)
 
@@ -26,6 +29,7 @@ class Scheduler:
         self._terms = parts.terms
         self._carriers: dict[str, AttemptCarrier] = {}
         self._recovered: list[Claim] = []
+        self._looked_at = -math.inf
 
     async def recover(self) -> int:
         """Take over what an earlier daemon left live; call it before listening.
@@ -44,13 +48,24 @@ class Scheduler:
             with self._store.changes() as changes:
                 while True:
                     try:
+                        await self._take_strays(group)
                         await self._pass_on_cancels()
                         await self._claim_all(group)
                     except StoreAway as away:
                         _log.warning("the store is away", why=str(away))
+                        self._looked_at = -math.inf
                         await anyio.sleep(RETRY_SECONDS)
                         continue
                     await changes.wait(POLL_SECONDS)
+
+    async def _take_strays(self, group: TaskGroup) -> None:
+        """Carry jobs of this node that nobody carries: a claim whose commit was not answered."""
+        if anyio.current_time() < self._looked_at + STRAYS_SECONDS:
+            return
+        for claim in await self._store.take_over(self._terms.node, known=self._carriers):
+            _log.warning("a stray job is carried on", job=claim.job.id)
+            self._start(group, claim)
+        self._looked_at = anyio.current_time()
 
     async def _claim_all(self, group: TaskGroup) -> None:
         terms = self._terms

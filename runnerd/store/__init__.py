@@ -5,6 +5,7 @@ from runnerd.store.errors import (
     BadCursor,
     IdempotencyConflict,
     JobNotFound,
+    NodeTaken,
     SchemaBehind,
     SchemaTooNew,
     StaleLease,
@@ -17,6 +18,7 @@ from runnerd.store.errors import (
 )
 from runnerd.store.leases import Claim
 from runnerd.store.makings import MadeModel, MadeRun, MadeVersion, Makings
+from runnerd.store.nodes import NodeRecord, Seat
 from runnerd.store.store import Store
 from runnerd.store.submissions import Page, Submission
 from runnerd.store.tokens import Identity, NewToken, TokenRecord
@@ -33,9 +35,12 @@ __all__ = [
     "MadeVersion",
     "Makings",
     "NewToken",
+    "NodeRecord",
+    "NodeTaken",
     "Page",
     "SchemaBehind",
     "SchemaTooNew",
+    "Seat",
     "StaleLease",
     "Store",
     "StoreAway",

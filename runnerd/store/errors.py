@@ -37,6 +37,10 @@ class TokenExists(StoreProblem):
     """A token of this name exists already."""
 
 
+class NodeTaken(StoreProblem):
+    """Another daemon is the node of this name: stop, or start under another name."""
+
+
 class SchemaBehind(StoreProblem):
     """The database's schema is older than the code: upgrade it."""
 

@@ -1,7 +1,7 @@
 """Jobs from the inside: claimed, held by a lease, moved on to their end."""
 
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -17,6 +17,8 @@ from runnerd.store.errors import StaleLease
 from runnerd.store.rows import attempt_of, job_of
 from runnerd.store.tables import attempts, jobs
 from runnerd.store.transitions import change_state, write_event
+
+LEASE_SECONDS = 30
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +63,7 @@ class Leases(StorePart):
                 data={"node": node, "executor": executor},
                 values={
                     "lease_token": lease,
+                    "lease_expires_at": database_time(LEASE_SECONDS),
                     "node": node,
                     "attempt": row.attempt + 1,
                     "started_at": row.started_at or now(),
@@ -68,20 +71,29 @@ class Leases(StorePart):
             )
             return await _claim_of(connection, row.id, lease)
 
-    async def take_over(self, node: str) -> list[Claim]:
-        """Renew the lease of every live job of this node, oldest first: its daemon died."""
+    async def take_over(self, node: str, known: Collection[str] = ()) -> list[Claim]:
+        """Take a new lease of every live job of this node, oldest first: its daemon died.
+
+        The jobs of the ids in ``known`` are left to whoever carries them.
+        """
         claims = []
         async with self._write() as connection:
             live = (
                 select(jobs.c.id)
-                .where(jobs.c.state.in_(LIVE_STATES), jobs.c.node == node)
+                .where(
+                    jobs.c.state.in_(LIVE_STATES),
+                    jobs.c.node == node,
+                    jobs.c.id.not_in(known),
+                )
                 .order_by(jobs.c.seq)
                 .with_for_update(key_share=True)
             )
             for job_id in (await connection.execute(live)).scalars().all():
                 lease = secrets.token_hex(16)
                 await connection.execute(
-                    update(jobs).where(jobs.c.id == job_id).values(lease_token=lease)
+                    update(jobs)
+                    .where(jobs.c.id == job_id)
+                    .values(lease_token=lease, lease_expires_at=database_time(LEASE_SECONDS))
                 )
                 claims.append(await _claim_of(connection, job_id, lease))
         return claims
@@ -178,6 +190,7 @@ class Leases(StorePart):
                 data={"not_before": not_before.isoformat()},
                 values={
                     "lease_token": None,
+                    "lease_expires_at": None,
                     "run_id": None,
                     "retries": claim.job.retries + 1,
                     "not_before": not_before,
@@ -212,6 +225,7 @@ class Leases(StorePart):
                 reason=error or "",
                 values={
                     "lease_token": None,
+                    "lease_expires_at": None,
                     "completed_at": now(),
                     "error": error,
                     "model_version": model_version,

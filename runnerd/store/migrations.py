@@ -8,7 +8,7 @@ from sqlalchemy import Connection, inspect, text
 from runnerd.store.engine import run_blocking
 from runnerd.store.errors import SchemaBehind, SchemaTooNew
 
-HEAD = "0002"
+HEAD = "0003"
 
 
 def head() -> str:

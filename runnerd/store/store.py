@@ -8,11 +8,12 @@ from runnerd.store import migrations
 from runnerd.store.engine import connect
 from runnerd.store.leases import Leases
 from runnerd.store.makings import MakingsPart
+from runnerd.store.nodes import Nodes
 from runnerd.store.submissions import Submissions
 from runnerd.store.tokens import Tokens
 
 
-class Store(Submissions, Leases, MakingsPart, Tokens):
+class Store(Submissions, Leases, Nodes, MakingsPart, Tokens):
     """Jobs, attempts, events, what jobs made, and tokens, in one database.
 
     ``url`` names an SQLite file or a Postgres database, as SQLAlchemy writes it. Any verb raises

@@ -59,6 +59,7 @@ jobs = Table(
     Column("model_name", Text, nullable=False),
     Column("state", String(16), nullable=False),
     Column("lease_token", String(32)),
+    Column("lease_expires_at", UtcDateTime),
     Column("node", String(255)),
     Column("attempt", Integer, nullable=False, server_default=text("0")),
     Column("retries", Integer, nullable=False, server_default=text("0")),
@@ -151,6 +152,17 @@ made_versions = Table(
     Index("made_versions_version", "name", "version", unique=True),
 )
 
+nodes = Table(
+    "nodes",
+    metadata,
+    Column("name", String(255), primary_key=True),
+    Column("url", Text, nullable=False),
+    Column("place", String(32), nullable=False),
+    Column("holder", String(32)),
+    Column("started_at", UtcDateTime, nullable=False),
+    Column("seen_at", UtcDateTime, nullable=False),
+)
+
 tokens = Table(
     "tokens",
     metadata,
@@ -172,5 +184,6 @@ __all__ = [
     "made_runs",
     "made_versions",
     "metadata",
+    "nodes",
     "tokens",
 ]

@@ -1,0 +1,140 @@
+"""The daemons that share the queue: each is a node, by a name that is its own while it lives."""
+
+import secrets
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import ColumnElement, func, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from runnerd.jobs import LIVE_STATES
+from runnerd.store.base import StorePart
+from runnerd.store.dialects import database_time, insert_into
+from runnerd.store.errors import NodeTaken
+from runnerd.store.leases import LEASE_SECONDS
+from runnerd.store.tables import jobs, nodes
+
+
+@dataclass(frozen=True, slots=True)
+class Seat:
+    """A daemon's hold on its node's name. ``place`` is the data folder's own identity."""
+
+    name: str
+    url: str
+    place: str
+    holder: str
+
+
+@dataclass(frozen=True, slots=True)
+class NodeRecord:
+    """A node as others see it; it is ``alive`` while its daemon is seen in time.
+
+    Its ``live_jobs`` stay its own though leases have expired: their processes may live.
+    """
+
+    name: str
+    url: str
+    place: str
+    started_at: datetime
+    seen_at: datetime
+    alive: bool
+    live_jobs: int
+    expired_leases: int
+
+
+class Nodes(StorePart):
+    """Who is there. Time is the database's own."""
+
+    async def take_seat(self, name: str, url: str, place: str) -> Seat:
+        """Become the node ``name``. Raises ``NodeTaken`` while another place's daemon lives.
+
+        A daemon in the same place may always: it holds the data folder's lock, so the one
+        before it is dead.
+        """
+        seat = Seat(name, url, place, secrets.token_hex(16))
+        values = {"url": url, "place": place, "holder": seat.holder}
+        moments = {"started_at": database_time(), "seen_at": database_time()}
+        async with self._write() as connection:
+            await connection.execute(
+                insert_into(connection, nodes)
+                .values(name=name, **values, **moments)
+                .on_conflict_do_nothing()
+            )
+            mine = (nodes.c.place == place) | nodes.c.holder.is_(None)
+            taken = await connection.execute(
+                update(nodes)
+                .where(nodes.c.name == name, mine | (nodes.c.seen_at < _horizon()))
+                .values(**values, **moments)
+            )
+            if taken.rowcount == 0:
+                raise await _refusal(connection, name)
+        return seat
+
+    async def leave_seat(self, seat: Seat) -> None:
+        """Give the name back, for a daemon in any place to take at once."""
+        async with self._write() as connection:
+            await connection.execute(
+                update(nodes)
+                .where(nodes.c.name == seat.name, nodes.c.holder == seat.holder)
+                .values(holder=None)
+            )
+
+    async def beat(self, seat: Seat) -> None:
+        """Renew the leases of all live jobs of the node. Raises ``NodeTaken`` once it is lost."""
+        async with self._engines.write() as connection:  # nobody needs to wake up for this
+            seen = await connection.execute(
+                update(nodes)
+                .where(nodes.c.name == seat.name, nodes.c.holder == seat.holder)
+                .values(seen_at=database_time())
+            )
+            if seen.rowcount == 0:
+                raise await _refusal(connection, seat.name)
+            await connection.execute(
+                update(jobs)
+                .where(jobs.c.state.in_(LIVE_STATES), jobs.c.node == seat.name)
+                .values(lease_expires_at=database_time(LEASE_SECONDS))
+            )
+
+    async def list_nodes(self) -> list[NodeRecord]:
+        """List every node that ever was, by name."""
+        expired = func.count().filter(jobs.c.lease_expires_at < database_time())
+        live = (
+            select(jobs.c.node, func.count().label("live_jobs"), expired.label("expired_leases"))
+            .where(jobs.c.state.in_(LIVE_STATES))
+            .group_by(jobs.c.node)
+            .subquery()
+        )
+        alive = nodes.c.holder.is_not(None) & (nodes.c.seen_at >= _horizon())
+        query = (
+            select(nodes, alive.label("alive"), live.c.live_jobs, live.c.expired_leases)
+            .join(live, live.c.node == nodes.c.name, isouter=True)
+            .order_by(nodes.c.name)
+        )
+        async with self._read() as connection:
+            return [
+                NodeRecord(
+                    row.name,
+                    row.url,
+                    row.place,
+                    row.started_at,
+                    row.seen_at,
+                    bool(row.alive),
+                    row.live_jobs or 0,
+                    row.expired_leases or 0,
+                )
+                for row in await connection.execute(query)
+            ]
+
+
+def _horizon() -> ColumnElement[datetime]:
+    """Give the moment before which a daemon that was last seen counts as dead."""
+    return database_time(-LEASE_SECONDS)
+
+
+async def _refusal(connection: AsyncConnection, name: str) -> NodeTaken:
+    row = (await connection.execute(select(nodes).where(nodes.c.name == name))).one()
+    return NodeTaken(
+        f"another daemon is the node {name!r}: the one at {row.url}, seen last at "
+        f"{row.seen_at:%H:%M:%S} UTC. Give this one a name of its own (`node` in runnerd.toml), or "
+        f"stop the other; if it is dead, its name is free {LEASE_SECONDS} seconds after that"
+    )

@@ -1,0 +1,73 @@
+"""Several daemons on one Postgres database, each a node of its own."""
+
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from tests.daemon.conftest import SMALL
+from tests.daemons import RunningDaemon, processes_of, running_daemon, wait_for
+from tests.postgres import PASSWORD, PostgresServer
+
+pytestmark = [pytest.mark.slow, pytest.mark.postgres]
+Start = Callable[[str, str], RunningDaemon]
+
+
+@pytest.fixture
+def start_node(postgres: PostgresServer, tmp_path: Path, package_cache: Path) -> Iterator[Start]:
+    """Start a daemon in a folder, as a node; all share one database."""
+    url = postgres.make_database()
+    with ExitStack() as stack:
+
+        def _start(folder: str, node: str) -> RunningDaemon:
+            variables = {
+                **SMALL,
+                "RUNNERD_DATABASE_URL": url,
+                "RUNNERD_NODE": node,
+                "RUNNERD_PLUGINS_MLFLOW_URL": "http://127.0.0.1:9",
+                "RUNNERD_JOBS_MAX_RUNNING": "1",
+            }
+            daemon = running_daemon(tmp_path / folder, package_cache, variables=variables)
+            return stack.enter_context(daemon)
+
+        yield _start
+    assert processes_of(tmp_path) == []
+
+
+def test_a_job_is_run_by_any_node_and_known_to_all(start_node: Start) -> None:
+    one, two = start_node("one", "a"), start_node("two", "b")
+    script = "import time; time.sleep(600)"
+    busy = [one.submit(script)["job_id"] for _ in range(2)]
+    for job_id in busy:
+        wait_for(two, job_id, "started")
+    with one.client() as client:
+        nodes = client.get("/mlops/nodes").json()["nodes"]
+    assert [(node["name"], node["alive"], node["live_jobs"]) for node in nodes] == [
+        ("a", True, 1),
+        ("b", True, 1),
+    ]
+    assert [node["answering"] for node in nodes] == [True, False]
+    assert [node["url"] for node in nodes] == [one.url, two.url]
+    with two.client() as client:
+        for job_id in busy:
+            assert client.post(f"/mlops/training/jobs/{job_id}/cancel").status_code in (200, 202)
+    assert {one.ended(job_id)["status"] for job_id in busy} == {"cancelled"}
+    assert PASSWORD not in one.log.read_text()
+
+
+def test_a_name_is_one_daemons_and_a_killed_one_has_it_back_at_once(start_node: Start) -> None:
+    first = start_node("one", "a")
+    with pytest.raises(AssertionError, match="another daemon is the node 'a'"):
+        start_node("two", "a")
+    job_id = first.submit("import time; time.sleep(1); print('on')")["job_id"]
+    wait_for(first, job_id, "started")
+    first.stop(signal.SIGKILL)
+    again = start_node("one", "a")
+    assert again.ended(job_id)["status"] == "completed"
+
+
+def test_a_daemon_that_stopped_leaves_its_name_to_another_place(start_node: Start) -> None:
+    start_node("one", "a").stop()
+    start_node("two", "a")
