@@ -21,7 +21,7 @@ from runnerd.log import configure
 from runnerd.plugins import Executor, Health, PluginContext, PluginError, Storage, Tracker
 from runnerd.plugins.loader import PluginMisconfigured, Plugins, PluginUnknown, load_plugins
 from runnerd.runner import RUNNER_FILE
-from runnerd.scheduler import HealthBoard, Parts, Scheduler, Terms, keep_watch
+from runnerd.scheduler import HealthBoard, Intake, Parts, Scheduler, Terms, keep_watch
 from runnerd.seating import place_of, seated
 from runnerd.serving import Serving
 from runnerd.settings import Loaded, Settings
@@ -115,10 +115,11 @@ async def _build(
         origin=origin,
         loopback=loopback,
         accepting=lambda: not stopping(),
+        intake=Intake(),
     )
     terms = _terms(settings, origin)
     carried_with = Parts(store, executor, tracker, environments, terms)
-    return services, Scheduler(carried_with), listener
+    return services, Scheduler(carried_with, services.intake), listener
 
 
 @asynccontextmanager

@@ -10,6 +10,7 @@ from runnerd.api.replays import REPLAYS, Replays
 from runnerd.api.requests import attend, stamp
 from runnerd.api.routes import (
     artifacts,
+    draining,
     environments,
     events,
     inference,
@@ -29,6 +30,7 @@ _SUBJECTS = (
     *logs.ENDPOINTS,
     *events.ENDPOINTS,
     *artifacts.ENDPOINTS,
+    *draining.ENDPOINTS,
     *environments.ENDPOINTS,
     *models.ENDPOINTS,
     *inference.ENDPOINTS,

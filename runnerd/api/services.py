@@ -1,13 +1,13 @@
 """What the HTTP layer works with, built once by the daemon and handed in."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from aiohttp import web
 
 from runnerd.environments import Environments
 from runnerd.plugins import Executor, Storage, Tracker
-from runnerd.scheduler import HealthBoard
+from runnerd.scheduler import HealthBoard, Intake
 from runnerd.serving import Serving
 from runnerd.settings import Settings
 from runnerd.store import Store
@@ -31,6 +31,7 @@ class Services:
     origin: str
     loopback: bool
     accepting: Callable[[], bool]
+    intake: Intake = field(default_factory=Intake)
 
 
 SERVICES = web.AppKey("services", Services)

@@ -22,6 +22,7 @@ COMMANDS = {
     "logs": ("runnerd.cli.logs:logs", "Print a job's output."),
     "cancel": ("runnerd.cli.jobs:cancel", "Stop a job."),
     "retry": ("runnerd.cli.jobs:retry", "Try an ended job again."),
+    "drain": ("runnerd.cli.drain:drain", "Stop claiming jobs, and wait for the running ones."),
     "models": ("runnerd.cli.models:models", "List the registered models, or show one."),
     "predict": ("runnerd.cli.predict:predict", "Ask a model for predictions."),
     "status": ("runnerd.cli.status:status", "Show how the daemon and its plugins are."),

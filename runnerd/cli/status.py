@@ -31,6 +31,7 @@ def _rows(url: str, found: dict[str, Any]) -> list[tuple[str, Any]]:
     rows: list[tuple[str, Any]] = [
         ("Daemon", url),
         ("Version", found.get("version")),
+        ("Draining", "yes: no job is claimed" if found.get("draining") else None),
         ("Tracking URI", found["mlflow_tracking_uri"]),
         ("Models", found["registered_models"]),
         ("Experiments", found["active_experiments"]),

@@ -167,6 +167,16 @@ class Client:
         answer = self._transport.request("POST", "/mlops/registry", json=body, headers=headers)
         return cast(Registration, answer)
 
+    def drain(self) -> dict[str, Any]:
+        """Have the daemon claim nothing; tells how many jobs it has in hand."""
+        answer = self._transport.request("POST", "/mlops/drain", repeatable=True)
+        return cast(dict[str, Any], answer)
+
+    def resume(self) -> dict[str, Any]:
+        """Have the daemon claim jobs again."""
+        answer = self._transport.request("POST", "/mlops/resume", repeatable=True)
+        return cast(dict[str, Any], answer)
+
     def predict(
         self,
         model_name: str,

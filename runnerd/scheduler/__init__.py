@@ -2,7 +2,17 @@
 
 from runnerd.scheduler.finish import version_tags
 from runnerd.scheduler.health import HealthBoard, Sighting, keep_watch
+from runnerd.scheduler.intake import Intake
 from runnerd.scheduler.scheduler import Scheduler
 from runnerd.scheduler.terms import Parts, Terms
 
-__all__ = ["HealthBoard", "Parts", "Scheduler", "Sighting", "Terms", "keep_watch", "version_tags"]
+__all__ = [
+    "HealthBoard",
+    "Intake",
+    "Parts",
+    "Scheduler",
+    "Sighting",
+    "Terms",
+    "keep_watch",
+    "version_tags",
+]

@@ -8,6 +8,7 @@ from anyio.abc import TaskGroup
 
 from runnerd.plugins import FailJob
 from runnerd.scheduler.attempt import AttemptCarrier
+from runnerd.scheduler.intake import Intake
 from runnerd.scheduler.patience import passes
 from runnerd.scheduler.terms import Parts
 from runnerd.store import Claim, StaleLease, StoreAway
@@ -23,8 +24,9 @@ _log = structlog.get_logger(__name__)
 class Scheduler:
     """Runs until it is cancelled, which leaves running scripts alone."""
 
-    def __init__(self, parts: Parts) -> None:
+    def __init__(self, parts: Parts, intake: Intake) -> None:
         self._parts = parts
+        self._intake = intake
         self._store = parts.store
         self._terms = parts.terms
         self._carriers: dict[str, AttemptCarrier] = {}
@@ -69,13 +71,21 @@ class Scheduler:
 
     async def _claim_all(self, group: TaskGroup) -> None:
         terms = self._terms
-        while claim := await self._store.claim(terms.node, terms.executor, terms.max_running):
+        while not self._intake.draining:
+            self._intake.claiming = True
+            try:
+                claim = await self._store.claim(terms.node, terms.executor, terms.max_running)
+            finally:
+                self._intake.claiming = False
+            if claim is None:
+                return
             _log.info("job claimed", job=claim.job.id, attempt=claim.attempt.number)
             self._start(group, claim)
 
     def _start(self, group: TaskGroup, claim: Claim) -> None:
         carrier = AttemptCarrier(self._parts, claim)
         self._carriers[claim.job.id] = carrier
+        self._intake.carried = len(self._carriers)
         group.start_soon(self._carry, claim, carrier)
 
     async def _pass_on_cancels(self) -> None:
@@ -88,7 +98,9 @@ class Scheduler:
         while not ended:
             ended = await self._carried(claim, carrier)
             await anyio.sleep(0 if ended else RETRY_SECONDS)
-        self._carriers.pop(claim.job.id, None)
+        if self._carriers.get(claim.job.id) is carrier:  # it may be claimed anew by now
+            del self._carriers[claim.job.id]
+        self._intake.carried = len(self._carriers)
 
     async def _carried(self, claim: Claim, carrier: AttemptCarrier) -> bool:
         """Try once; False asks for another try."""

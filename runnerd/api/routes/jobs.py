@@ -94,7 +94,7 @@ def _tag_in(query: dict[str, str]) -> tuple[str, str | None] | None:
 async def cancel(request: web.Request) -> web.Response:
     """Ask a job to stop."""
     query_of(request, frozenset())
-    await _refuse_content(request)
+    await refuse_content(request)
     job = await request.app[SERVICES].store.request_cancel(job_id_of(request))
     return json_answer(summary_of(job))
 
@@ -102,12 +102,13 @@ async def cancel(request: web.Request) -> web.Response:
 async def retry(request: web.Request) -> web.Response:
     """Queue an ended job again."""
     query_of(request, frozenset())
-    await _refuse_content(request)
+    await refuse_content(request)
     job = await request.app[SERVICES].store.request_retry(job_id_of(request))
     return json_answer(summary_of(job), status=202)
 
 
-async def _refuse_content(request: web.Request) -> None:
+async def refuse_content(request: web.Request) -> None:
+    """Take no body, or an empty object."""
     body = await read_bytes(request) if request.can_read_body else b""
     if body.strip():
         check_json(body, NoFields)

@@ -37,6 +37,7 @@ async def status(request: web.Request) -> web.Response:
                 executor=_seen(services, "executor"),
             ),
             queue=await _queue(services),
+            draining=services.intake.draining,
         )
     )
 
@@ -74,6 +75,8 @@ async def readyz(request: web.Request) -> web.Response:
     services = request.app[SERVICES]
     if not services.accepting():
         raise away("The daemon is stopping: send work to another, or wait for its restart.")
+    if services.intake.draining:
+        raise away("The daemon drains: it claims no job until it is resumed or restarted.")
     if await _not_ended(services, READY_SECONDS) is None:
         raise away("The database does not answer: look at [database] in the settings.")
     return json_answer(Alive(status="ready"))

@@ -34,6 +34,7 @@ class StatusAnswer(Answer):
     version: str
     plugins: Plugins
     queue: dict[JobState, int] | None
+    draining: bool = False
 
 
 class Alive(Answer):
