@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from runnerd.api.problems import away
 from runnerd.api.services import Services
 from runnerd.jobs import Handle
 
@@ -20,6 +21,8 @@ class JobLog:
         """Learn of attempts that began since the last time."""
         executor = self.services.executor
         attempts = await self.services.store.attempts(self.job_id)
+        if attempts:
+            await _check_place(self.services, attempts[-1].node)
         handles = [attempt.handle for attempt in attempts if attempt.handle is not None]
         self._attempts = len(handles)
         known = dict(self._ended)
@@ -68,7 +71,14 @@ class JobLog:
 
 
 async def open_log(services: Services, job_id: str) -> JobLog:
-    """Find the output of a job's attempts."""
+    """Find the output of a job's attempts. Raises ``Problem`` where another node has it."""
     log = JobLog(services, job_id)
     await log.refresh()
     return log
+
+
+async def _check_place(services: Services, node: str) -> None:
+    own = services.settings.node
+    url = await services.store.url_elsewhere(node, own) if node != own else None
+    if url is not None:
+        raise away(f"The output of this job lies on the node {node!r}: ask the daemon at {url}.")

@@ -95,6 +95,20 @@ class Nodes(StorePart):
                 .values(lease_expires_at=database_time(LEASE_SECONDS))
             )
 
+    async def url_elsewhere(self, name: str, own: str) -> str | None:
+        """Give the address of a node in another place than the node ``own``, None if it is not.
+
+        One that no daemon ever was, or that was renamed to ``own``, is nowhere else.
+        """
+        places = select(nodes.c.name, nodes.c.place, nodes.c.url)
+        async with self._read() as connection:
+            rows = await connection.execute(places.where(nodes.c.name.in_((name, own))))
+            found = {row.name: row for row in rows}
+        if name not in found or own not in found or found[name].place == found[own].place:
+            return None
+        url: str = found[name].url
+        return url
+
     async def list_nodes(self) -> list[NodeRecord]:
         """List every node that ever was, by name."""
         expired = func.count().filter(jobs.c.lease_expires_at < database_time())

@@ -50,6 +50,14 @@ def test_a_job_is_run_by_any_node_and_known_to_all(start_node: Start) -> None:
     ]
     assert [node["answering"] for node in nodes] == [True, False]
     assert [node["url"] for node in nodes] == [one.url, two.url]
+    ran_on_one = next(job_id for job_id in busy if one.job(job_id)["warnings"] == [])
+    with one.client() as at_one, two.client() as at_two:
+        logs = f"/mlops/training/jobs/{ran_on_one}/logs"
+        assert at_one.get(logs).status_code == 200
+        elsewhere = at_two.get(logs)
+        assert elsewhere.status_code == 503
+        assert "the node 'a'" in elsewhere.text and one.url in elsewhere.text
+        assert one.url in two.job(ran_on_one)["warnings"][0]
     with two.client() as client:
         for job_id in busy:
             assert client.post(f"/mlops/training/jobs/{job_id}/cancel").status_code in (200, 202)

@@ -78,6 +78,14 @@ async def test_expiry_alone_gives_a_job_to_nobody(
     assert (await store.get_job(job.id)).state is JobState.FAILED
 
 
+async def test_a_node_elsewhere_is_one_with_a_place_of_its_own(store: Store) -> None:
+    for name, place in (("a", "place-1"), ("renamed", "place-1"), ("b", "place-2")):
+        await store.take_seat(name, f"http://{name}", place)
+    assert await store.url_elsewhere("b", "a") == "http://b"
+    assert await store.url_elsewhere("renamed", "a") is None
+    assert await store.url_elsewhere("unknown", "a") is None
+
+
 async def test_strays_are_taken_and_what_is_carried_is_left_alone(store: Store) -> None:
     for _ in range(2):
         await store.submit(specification())

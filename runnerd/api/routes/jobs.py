@@ -9,6 +9,7 @@ from runnerd.api.answers import json_answer, summary_fields, summary_of
 from runnerd.api.bodies import check_json, read_bytes
 from runnerd.api.endpoints import CURSOR, JOB_ID, LIMIT, Endpoint, Parameter
 from runnerd.api.joblogs import open_log
+from runnerd.api.problems import Problem
 from runnerd.api.queries import fault_in_query, job_id_of, limit_in, query_of
 from runnerd.api.schemas.common import NoFields
 from runnerd.api.schemas.training import JobDetail, JobList, JobSummary
@@ -42,6 +43,8 @@ async def _tail(services: Services, job: Job) -> tuple[str, tuple[str, ...]]:
     except (PluginError, TimeoutError) as error:
         _log.warning("a log could not be read", job=job.id, why=str(error))
         return "", ("the output can't be read at the moment: try again later",)
+    except Problem as elsewhere:
+        return "", (elsewhere.detail,)
 
 
 async def _end_of(services: Services, job: Job) -> dict[str, object]:

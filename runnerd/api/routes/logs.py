@@ -158,6 +158,6 @@ ENDPOINTS = (
         "status and error closes the stream.",
         media=("text/plain", "text/event-stream"),
         parameters=(JOB_ID, FOLLOW, RANGE, LAST_EVENT_ID),
-        errors=(404, 416, 422),
+        errors=(404, 416, 422, 503),
     ),
 )
