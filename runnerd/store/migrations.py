@@ -3,12 +3,17 @@
 import importlib
 from typing import Any
 
-from sqlalchemy import Connection, inspect, text
+from sqlalchemy import Column, Connection, MetaData, String, Table, insert, inspect, text
 
 from runnerd.store.engine import run_blocking
 from runnerd.store.errors import SchemaBehind, SchemaTooNew
+from runnerd.store.tables import metadata
 
 HEAD = "0003"
+# Alembic's own table, as it makes it.
+_REVISION = Table(
+    "alembic_version", MetaData(), Column("version_num", String(32), primary_key=True)
+)
 
 
 def head() -> str:
@@ -39,7 +44,7 @@ def upgrade(url: str) -> None:
     if found == HEAD:
         return
     _refuse_newer(found)
-    run_blocking(url, _upgrade)
+    run_blocking(url, _make if found is None else _upgrade)
 
 
 def _current(connection: Connection) -> str | None:
@@ -47,6 +52,20 @@ def _current(connection: Connection) -> str | None:
         return None
     revision: str | None = connection.scalar(text("SELECT version_num FROM alembic_version"))
     return revision
+
+
+def _make(connection: Connection) -> None:
+    """Make the newest schema at once in a new SQLite file: a first start waits for no history.
+
+    Several daemons may begin on a Postgres database together; there the migrations take turns.
+    """
+    if connection.dialect.name != "sqlite":
+        _upgrade(connection)
+        return
+    metadata.create_all(connection)
+    _REVISION.create(connection, checkfirst=True)
+    connection.execute(insert(_REVISION).values(version_num=HEAD))
+    connection.commit()
 
 
 def _upgrade(connection: Connection) -> None:
