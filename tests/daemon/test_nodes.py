@@ -9,10 +9,15 @@ import pytest
 
 from tests.daemon.conftest import SMALL
 from tests.daemons import RunningDaemon, processes_of, running_daemon, wait_for
-from tests.postgres import PASSWORD, PostgresServer
+from tests.postgres import PASSWORD, PostgresServer, postgres_server
 
 pytestmark = [pytest.mark.slow, pytest.mark.postgres]
 Start = Callable[[str, str], RunningDaemon]
+WAIT = """
+import os, time
+while not os.path.exists("{release}"):
+    time.sleep(0.05)
+"""
 
 
 @pytest.fixture
@@ -79,3 +84,28 @@ def test_a_name_is_one_daemons_and_a_killed_one_has_it_back_at_once(start_node: 
 def test_a_daemon_that_stopped_leaves_its_name_to_another_place(start_node: Start) -> None:
     start_node("one", "a").stop()
     start_node("two", "a")
+
+
+def test_a_job_does_not_notice_that_the_database_is_away(
+    tmp_path: Path, package_cache: Path
+) -> None:
+    with postgres_server() as server:
+        variables = {
+            **SMALL,
+            "RUNNERD_DATABASE_URL": server.make_database(),
+            "RUNNERD_PLUGINS_MLFLOW_URL": "http://127.0.0.1:9",
+        }
+        with running_daemon(tmp_path / "data", package_cache, variables=variables) as daemon:
+            release = tmp_path / "release"
+            script = WAIT.format(release=release)
+            job_id = daemon.submit(script)["job_id"]
+            wait_for(daemon, job_id, "started")
+            server.stop("immediate")
+            with daemon.client() as client:
+                assert client.get("/healthz").status_code == 200
+                assert client.get("/mlops/training/jobs").status_code == 503
+            release.touch()
+            server.start()
+            job = daemon.ended(job_id, seconds=60)
+            assert (job["status"], job["attempt"], job["exit_code"]) == ("completed", 1, 0)
+            assert daemon.run("print('on')")["status"] == "completed"
