@@ -33,25 +33,23 @@ class Engines:
     async def write(self) -> AsyncIterator[AsyncConnection]:
         """Open a transaction that commits at its end; raises ``StoreAway``."""
         with translated():
-            async with self.writer.begin() as connection, _left_alone_when_silent(connection):
-                yield connection
+            async with self.writer.begin() as connection:
+                try:
+                    yield connection
+                except OSError:
+                    await connection.invalidate()  # rolling back would wait for it once more
+                    raise
 
     @asynccontextmanager
     async def read(self) -> AsyncIterator[AsyncConnection]:
         """Open a transaction that sees one state of the database; raises ``StoreAway``."""
         with translated():
-            async with self.reader.begin() as connection, _left_alone_when_silent(connection):
-                yield connection
-
-
-@asynccontextmanager
-async def _left_alone_when_silent(connection: AsyncConnection) -> AsyncIterator[None]:
-    """Close a connection that timed out: rolling back would wait for the server once more."""
-    try:
-        yield
-    except OSError:
-        await connection.invalidate()
-        raise
+            async with self.reader.begin() as connection:
+                try:
+                    yield connection
+                except OSError:
+                    await connection.invalidate()  # rolling back would wait for it once more
+                    raise
 
 
 def connect(url: str) -> Engines:
