@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -50,17 +51,26 @@ def kill_both(start: Start, data_dir: Path, mark: Path) -> tuple[str, Path]:
     return job_id, folder
 
 
-@pytest.mark.parametrize("content", NONSENSE)
 def test_records_that_say_nothing_make_a_lost_job(
-    start: Start, data_dir: Path, tmp_path: Path, content: str
+    start: Start, data_dir: Path, tmp_path: Path
 ) -> None:
-    job_id, folder = kill_both(start, data_dir, tmp_path / "mark")
-    for name in ("exit.json", "started.json", "request.json", "stop.json", "runner.json"):
-        (folder / name).write_text(content)
+    first = start(RUNNERD_JOBS_MAX_RUNNING=str(len(NONSENSE)))
+    mark = tmp_path / "mark"
+    waiting: dict[str, Any] = {"environment_vars": {"WAIT": "1"}, "max_retries": 0}
+    contents = {submit_marking(first, mark, **waiting): content for content in NONSENSE}
+    for job_id in contents:
+        wait_for(first, job_id, "started")
+    first.stop(signal.SIGKILL)
+    for job_id, content in contents.items():
+        folder = folder_of(data_dir, job_id)
+        os.kill(runner_pid(folder), signal.SIGKILL)
+        for name in ("exit.json", "started.json", "request.json", "stop.json", "runner.json"):
+            (folder / name).write_text(content)
     daemon = start()
-    job = daemon.ended(job_id, 60)
-    assert (job["status"], job["cause"]) == ("failed", "lost"), job
-    assert (tmp_path / "mark").read_text() == "ran\n"
+    for job_id, content in contents.items():
+        job = daemon.ended(job_id, 60)
+        assert (job["status"], job["cause"]) == ("failed", "lost"), (content, job)
+    assert mark.read_text() == "ran\n" * len(NONSENSE)
     assert daemon.run("print('the daemon goes on')")["status"] == "completed"
 
 

@@ -19,7 +19,7 @@ from tests.faults.watching import states, submit_marking, until
 
 pytestmark = pytest.mark.slow
 
-STANDSTILL_SECONDS = 5
+STANDSTILL_SECONDS = 3
 
 
 def test_a_daemon_that_stands_still_and_goes_on(
