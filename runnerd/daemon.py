@@ -1,5 +1,6 @@
 """The daemon: builds each part once, hands each what it needs, and runs until told to stop."""
 
+import faulthandler
 import os
 import signal
 import socket
@@ -29,6 +30,7 @@ from runnerd.store import Store, StoreProblem
 
 OPEN_SECONDS = 60.0
 CLOSE_SECONDS = 30.0
+STOP_SECONDS = 45.0
 _log = structlog.get_logger(__name__)
 
 
@@ -46,6 +48,7 @@ def run(loaded: Loaded) -> int:
             anyio.run(_serve, settings)
         except (StoreProblem, PluginUnknown, PluginMisconfigured) as problem:
             raise DaemonRefuses(str(problem)) from problem
+    faulthandler.cancel_dump_traceback_later()
     return 0
 
 
@@ -66,6 +69,8 @@ async def _serve(settings: Settings) -> None:
             await _until_signalled()
             stopping.set()
             _log.info("runnerd stops; running jobs go on")
+            # Whatever hangs, the process ends, and says where it hung: jobs don't depend on it.
+            faulthandler.dump_traceback_later(STOP_SECONDS, exit=True)
             await server.stop()
             group.cancel_scope.cancel()
 
