@@ -84,7 +84,8 @@ def running_daemon(
     data_dir.mkdir(parents=True, exist_ok=True)
     log = data_dir / "daemon-test.log"
     port = () if "--port" in arguments else ("--port", "0")
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
+    foreign = ("AWS_", "RUNNERD_")
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(foreign)}
     with log.open("ab") as errors:
         earlier = errors.tell()
         process = subprocess.Popen(

@@ -1,4 +1,4 @@
-"""Where ``RUNNERD_REQUIRE`` names markers, a test that bears one of them must not be skipped.
+"""Where ``RUNNERD_TEST_REQUIRE`` names markers, a test that bears one of them must not be skipped.
 
 Elsewhere a test whose part is missing from the machine (a browser, a database server) is skipped
 with the reason. Continuous integration installs the parts and names them: ``browser,postgres``.
@@ -13,7 +13,7 @@ import pytest
 def pytest_configure(config: pytest.Config) -> None:
     known = {line.split(":", 1)[0].split("(", 1)[0] for line in config.getini("markers")}
     if unknown := sorted(_required() - known):
-        raise pytest.UsageError(f"RUNNERD_REQUIRE names markers that don't exist: {unknown}")
+        raise pytest.UsageError(f"RUNNERD_TEST_REQUIRE names markers that don't exist: {unknown}")
 
 
 @pytest.hookimpl(wrapper=True)
@@ -29,4 +29,4 @@ def pytest_runtest_makereport(
 
 
 def _required() -> set[str]:
-    return {name.strip() for name in os.environ.get("RUNNERD_REQUIRE", "").split(",")} - {""}
+    return {name.strip() for name in os.environ.get("RUNNERD_TEST_REQUIRE", "").split(",")} - {""}

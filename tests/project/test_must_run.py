@@ -34,7 +34,7 @@ def run_cases(root: Path, tmp_path: Path) -> Callable[[str], tuple[int, str]]:
         ran = subprocess.run(
             [sys.executable, "-m", "pytest", "-q", "-p", "tests.must_run", str(tmp_path)],
             cwd=tmp_path,
-            env={"PYTHONPATH": str(root), "RUNNERD_REQUIRE": required},
+            env={"PYTHONPATH": str(root), "RUNNERD_TEST_REQUIRE": required},
             capture_output=True,
             text=True,
             check=False,
