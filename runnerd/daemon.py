@@ -53,26 +53,34 @@ def run(loaded: Loaded) -> int:
 
 
 async def _serve(settings: Settings) -> None:
+    # Before anything is started: a signal that comes early ends the daemon in order too.
+    with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+        async with AsyncExitStack() as parts:
+            await _serve_until(signals, settings, parts)
+
+
+async def _serve_until(
+    signals: AsyncIterator[signal.Signals], settings: Settings, parts: AsyncExitStack
+) -> None:
     stopping = anyio.Event()
-    async with AsyncExitStack() as parts:
-        services, scheduler, listener = await _build(settings, parts, stopping.is_set)
-        found = await scheduler.recover()
-        async with anyio.create_task_group() as group:
-            group.start_soon(services.store.pass_on_changes)
-            group.start_soon(scheduler.run)
-            group.start_soon(
-                keep_watch, services.health, _probes(services), services.tracker, services.store
-            )
-            server = HttpServer(make_app(services), settings.server)
-            await server.start(listener)
-            _log.info("runnerd is ready", url=services.origin, jobs_recovered=found)
-            await _until_signalled()
-            stopping.set()
-            _log.info("runnerd stops; running jobs go on")
-            # Whatever hangs, the process ends, and says where it hung: jobs don't depend on it.
-            faulthandler.dump_traceback_later(STOP_SECONDS, exit=True)
-            await server.stop()
-            group.cancel_scope.cancel()
+    services, scheduler, listener = await _build(settings, parts, stopping.is_set)
+    found = await scheduler.recover()
+    async with anyio.create_task_group() as group:
+        group.start_soon(services.store.pass_on_changes)
+        group.start_soon(scheduler.run)
+        group.start_soon(
+            keep_watch, services.health, _probes(services), services.tracker, services.store
+        )
+        server = HttpServer(make_app(services), settings.server)
+        await server.start(listener)
+        _log.info("runnerd is ready", url=services.origin, jobs_recovered=found)
+        await anext(signals)
+        stopping.set()
+        _log.info("runnerd stops; running jobs go on")
+        # Whatever hangs, the process ends, and says where it hung: jobs don't depend on it.
+        faulthandler.dump_traceback_later(STOP_SECONDS, exit=True)
+        await server.stop()
+        group.cancel_scope.cancel()
 
 
 def _probes(services: Services) -> dict[str, Callable[[], Awaitable[Health]]]:
@@ -81,12 +89,6 @@ def _probes(services: Services) -> dict[str, Callable[[], Awaitable[Health]]]:
         "tracking": services.tracker.health,
         "executor": services.executor.health,
     }
-
-
-async def _until_signalled() -> None:
-    with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
-        async for _ in signals:
-            return
 
 
 async def _build(

@@ -4,6 +4,7 @@ import socket
 import sqlite3
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import httpx
@@ -95,3 +96,21 @@ def test_a_data_folder_that_can_not_be_made(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     words = refused(tmp_path / "file" / "data", "--port", "0")
     assert "data folder" in words and "--data-dir" in words
+
+
+def test_a_signal_that_comes_early_ends_it_in_order(data_dir: Path) -> None:
+    data_dir.mkdir()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "runnerd", "serve", "--data-dir", str(data_dir), "--port", "0"],
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd="/",
+    )
+    holding = data_dir / "runnerd.db"
+    deadline = time.monotonic() + 30
+    while not holding.exists() and time.monotonic() < deadline:
+        time.sleep(0.01)  # a file tells of itself to nobody
+    process.terminate()
+    _, words = process.communicate(timeout=60)
+    assert process.returncode == 0, words
+    assert "runnerd stops" in words
