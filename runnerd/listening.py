@@ -5,8 +5,6 @@ import socket
 
 from runnerd.settings import ServerSettings
 
-BACKLOG = 512
-
 
 class DaemonRefuses(Exception):
     """The daemon can't or must not start; the text says why and what to do."""
