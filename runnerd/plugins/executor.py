@@ -65,76 +65,185 @@ class Verdict(StrEnum):
 
 
 class Executor(ABC):
-    """Runs attempts. Verbs for different attempts run concurrently; for one attempt the daemon
-    calls ``launch`` or ``adopt`` first, then at most one ``watch`` at a time, with ``stop`` and
-    ``read_log`` at any moment beside it, and ``release`` last.
+    """Runs attempts: each one script, in its environment, on whatever machine the engine picks.
 
-    Errors: ``FailJob`` (this job can't run here), ``BackendAway`` (try the verb again).
+    **When.** The daemon builds one executor at its start and calls ``open`` once before any other
+    verb, ``health`` every few seconds, and ``close`` once at its end. For an attempt it calls
+    ``handle_for`` and ``launch``, or ``adopt`` for one that an earlier daemon launched; then one
+    ``watch`` at a time, with ``stop`` and the two log verbs at any moment beside it; and
+    ``release`` last. A verb that did not answer, or whose answer was lost with the daemon, is
+    called again: what the rules call safe to repeat must be.
+
+    **Where.** All verbs are called on the daemon's event loop: what blocks belongs in a thread.
+
+    - attempts-side-by-side: Verbs for different attempts run at the same time and do not wait for
+      each other.
+    - nothing-runs-on: When an attempt has ended, nothing of it is alive, wherever its script put
+      it: children, orphans, processes in sessions of their own.
+    - script-variables: The script sees the request's ``variables``, unchanged, and none of the
+      daemon's. Added are ``RUNNERD_ATTEMPT_ID`` and ``VIRTUAL_ENV``, and the environment's programs
+      in front of ``PATH``.
+    - script-interpreter: The script runs in the environment of the plan, in a working folder of its
+      own in which nothing but the script lies.
+    - script-name: Whatever ``script_name`` is, the script becomes a plain file in its folder, and
+      can not lead out of it.
+    - script-open-files: The script reads nothing from its input, and inherits no other open file
+      than its output, and no blocked signal.
+    - exit-code: The outcome has the script's own exit code, of 0 to 255, exactly.
+    - exit-signal: The outcome has the number of the signal that killed the script, exactly.
+    - out-of-time: After ``timeout`` seconds of the script's own time it gets SIGTERM, after
+      ``grace_seconds`` more SIGKILL; building the environment does not count. The cause is
+      ``TIMEOUT``, with the exit code of a script that used its grace.
+    - log-limit: A script whose output grows over ``log_limit`` bytes is ended by ``LOG_LIMIT``, and
+      the first ``log_limit`` bytes are kept.
+    - build-failed: Where the environment can't be built the attempt ends with ``BUILD_FAILED`` and
+      the builder's own reason in ``detail``, and the script does not start.
+    - launch-failed: Where the script can't be started in its environment the attempt ends with
+      ``LAUNCH_FAILED`` and the reason in ``detail``.
     """
 
     @abstractmethod
     async def open(self) -> None:
-        """Get ready. Called once, before any other verb."""
+        """Get ready. Called once, before any other verb; bounded by a minute.
+
+        Any error here keeps the daemon from starting, with the error's text as the reason.
+
+        - open-after-anything: It does not matter how the executor before ended: what a killed
+          daemon left behind does not keep this one from opening.
+        """
 
     @abstractmethod
     async def close(self) -> None:
-        """Let go of the daemon's side only: running attempts go on."""
+        """Let go of the daemon's side. Called once, also where ``open`` failed.
+
+        - close-leaves-attempts: Running attempts go on.
+        - close-unopened: It does not fail where ``open`` failed or never was.
+        """
 
     @abstractmethod
     async def health(self) -> Health:
-        """Probe the engine within a few seconds; called in the background, never raises."""
+        """Probe the engine; called every five seconds, in the background, beside everything else.
+
+        - health-when-ready: An opened executor that can launch is ``HEALTHY``.
+        - health-never-raises: It gives an answer within five seconds and raises nothing, also where
+          the engine is away.
+        - health-says-what-to-do: What is not healthy has a ``detail`` that says what was seen.
+        """
 
     @abstractmethod
     async def launch(self, request: LaunchRequest) -> Handle:
-        """Start the attempt so that it outlives the daemon, and give its handle.
+        """Start the attempt, and give its handle as ``handle_for`` did.
 
-        Called at most once at a time for an attempt, and again only after ``adopt`` said
-        ``never_ran``: what a failed launch left behind is then taken over or cleared.
-        The handle is fully determined before anything runs: see ``handle_for``.
+        Called at most once at a time for an attempt; again only where the try before raised an
+        error that asks for it, and after ``adopt`` said ``NEVER_RAN``. Returns when it is certain
+        that the attempt outlives the daemon: building and running go on behind it.
+
+        Errors: ``BackendAway`` (the daemon tries again), ``OutOfSpace`` (it tries again),
+        ``FailJob`` (it fails the job with the text as its reason).
+
+        - launch-outlives-daemon: Once ``launch`` has returned, the attempt runs to its end whatever
+          becomes of the process that launched it.
+        - launch-while-running: An attempt that is still running is not launched beside itself:
+          ``BackendAway``.
+        - launch-after-end: A script that has run is never run again under the same ``attempt_id``:
+          ``FailJob``.
+        - launch-over-leftovers: What a launch that failed half-way left behind is taken over or
+          cleared away.
         """
 
     @abstractmethod
     def handle_for(self, attempt_id: str, folder: Path) -> Handle:
-        """Give the handle that ``launch`` of this attempt will return, without any I/O.
+        """Give the handle that ``launch`` of this attempt will return.
 
         The daemon stores it before it launches, so that an attempt is found again even where the
-        daemon died between launching and hearing of it.
+        daemon died between launching and hearing of it. The handle is a version number, which the
+        executor raises when it changes the form of ``state``, and text that is its own affair.
+
+        - handle-is-known-before: It depends on its arguments and the settings alone: no I/O, the
+          same from every daemon with these settings, and equal to what ``launch`` gives.
         """
 
     @abstractmethod
     async def adopt(self, handle: Handle) -> Verdict:
-        """Find an attempt that an earlier daemon launched.
+        """Find out what became of an attempt that was launched, or was about to be.
 
-        Raises ``FailJob`` for a handle version that this executor does not know, naming both.
+        Called for each live attempt when a daemon starts, before ``watch``; again where the answer
+        did not come. Errors: ``BackendAway`` (it is called again), ``FailJob`` (the job fails).
+
+        - adopt-running: An attempt that builds or runs is ``ADOPTED``: it can be watched, stopped
+          and read like one's own.
+        - adopt-ended: An end that was recorded while no daemon was there is ``ENDED``.
+        - adopt-never-ran: ``NEVER_RAN`` is said on evidence only: the script did not start, and it
+          will not.
+        - adopt-gone: An attempt whose script started, and of which neither a process nor a record
+          of its end is there, is ``GONE``; whatever is left of it is ended.
+        - adopt-again: Asking changes nothing: the same question has the same answer.
+        - adopt-unknown-version: A handle of a version that this executor does not know is a
+          ``FailJob`` that names both versions.
         """
 
     @abstractmethod
     def watch(self, handle: Handle) -> AsyncIterator[Observation]:
         """Yield what happens, from where the attempt stands now, up to and with its end.
 
-        The last observation is ``ENDED``; an attempt that vanished ends with ``Cause.LOST``.
-        Leaving the iterator early has no effect on the attempt.
+        One watch at a time for an attempt, for as long as it takes; begun again after an error or
+        a restart. Errors: ``BackendAway`` (it is begun again), ``FailJob`` (the job fails).
+
+        - watch-order: It yields ``BUILDING`` where an environment is built, ``RUNNING`` when the
+          script has started, and one ``ENDED`` with the outcome, which is the last; no step twice.
+        - watch-times: The outcome has the times at which the script started and ended, by the clock
+          of the machine it ran on; none of a script that did not start.
+        - watch-after-end: For an attempt that has ended it gives the outcome at once, as often as
+          it is asked.
+        - watch-left-early: Leaving the iterator has no effect on the attempt.
+        - watch-lost: An attempt that vanishes without a record of its end is ended with ``LOST``.
         """
 
     @abstractmethod
     async def stop(self, handle: Handle, cause: Cause) -> None:
-        """Ask for the end of the whole process tree: SIGTERM, the grace period, SIGKILL.
+        """Ask for the end of everything that the attempt runs: SIGTERM, the grace, SIGKILL.
 
-        Returns at once; ``watch`` tells the end, whose outcome carries ``cause`` where the stop
-        was what ended it. Idempotent, and safe for an attempt that has already ended.
+        Returns at once; ``watch`` tells the end. Called at any moment after ``launch`` or
+        ``adopt``, also more than once. Errors: ``BackendAway`` (it is called again).
+
+        - stop-carries-cause: The outcome of an attempt that the stop ended has its ``cause``.
+        - stop-at-any-time: It works while the environment is being built, before the script
+          started.
+        - stop-again: It is safe to repeat, and the first cause stands.
+        - stop-after-end: It changes nothing about an attempt that has ended.
         """
 
     @abstractmethod
     async def log_size(self, handle: Handle) -> int:
-        """Give the number of bytes of output written so far; 0 before the first."""
+        """Give the number of bytes of output written so far.
+
+        Called often: for every follower of a log, several times a second.
+        Errors: ``BackendAway`` (503, or it is called again).
+
+        - log-before-output: An attempt without output yet, or not launched yet, has 0 bytes.
+        """
 
     @abstractmethod
     async def read_log(self, handle: Handle, start: int, limit: int) -> bytes:
-        """Give up to ``limit`` bytes of the output from byte ``start``; empty at its end."""
+        """Give up to ``limit`` bytes of the output from byte ``start``; empty at its end.
+
+        Called as often as ``log_size``, and also long after the attempt ended, by any daemon.
+        Errors: ``BackendAway`` (503, or it is called again).
+
+        - log-exact: Standard output and standard error arrive in the order in which they were
+          written, byte for byte, also what is no text.
+        - log-whole: When ``ENDED`` is told the whole output can be read.
+        - log-range: A range that lies behind the end is empty, one that reaches over it is cut.
+        """
 
     @abstractmethod
     async def release(self, handle: Handle) -> None:
-        """Free what the attempt holds in the engine; its outcome is stored. Idempotent.
+        """Free what the attempt holds in the engine; its outcome is stored and it is not watched.
 
-        The log stays readable.
+        Called once its job needs nothing more of it; again where the daemon can't be sure.
+        Errors: ``BackendAway`` (it is called again).
+
+        - release-again: It is safe to repeat, also where nothing is left to free.
+        - release-keeps-log: The log stays readable.
+        - release-forgets-secrets: The values of ``variables`` are nowhere in ``folder`` any more.
         """

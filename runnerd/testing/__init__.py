@@ -1,5 +1,11 @@
-"""The test kit: programmable fakes of the plugin contracts."""
+"""The test kit: conformance suites and programmable fakes of the plugin contracts."""
 
-from runnerd.testing.tracker import FakeTracker
+import pytest
 
-__all__ = ["FakeTracker"]
+pytest.register_assert_rewrite("runnerd.testing.executors")
+
+from runnerd.testing.executors import ExecutorSuite  # noqa: E402  # rewritten from here on
+from runnerd.testing.rules import Rule, proven_by, proves, rules_of  # noqa: E402
+from runnerd.testing.tracker import FakeTracker  # noqa: E402
+
+__all__ = ["ExecutorSuite", "FakeTracker", "Rule", "proven_by", "proves", "rules_of"]

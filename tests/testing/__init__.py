@@ -1,0 +1,1 @@
+"""Tests of the published test kit itself."""

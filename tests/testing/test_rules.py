@@ -1,0 +1,69 @@
+"""Each rule of a contract is proven by a test of its suite, and no test proves what is no rule."""
+
+import pytest
+
+from runnerd.plugins import Executor
+from runnerd.testing import ExecutorSuite, proven_by, proves, rules_of
+
+SUITES: dict[type, type] = {Executor: ExecutorSuite}
+
+
+@pytest.mark.parametrize("contract", SUITES, ids=lambda contract: contract.__name__)
+def test_every_rule_has_a_test_and_every_proof_a_rule(contract: type) -> None:
+    stated, proven = set(rules_of(contract)), set(proven_by(SUITES[contract]))
+    assert stated - proven == set(), "rules without a test"
+    assert proven - stated == set(), "tests of rules that are not stated"
+
+
+@pytest.mark.parametrize("contract", SUITES, ids=lambda contract: contract.__name__)
+def test_every_verb_has_a_rule_or_says_when_it_is_called(contract: type) -> None:
+    verbs = set(contract.__abstractmethods__)  # type: ignore[attr-defined]
+    assert verbs - {rule.verb for rule in rules_of(contract).values()} == set()
+
+
+class Twice:
+    """- one-rule: It is so.
+
+    - one-rule: It is not so.
+    """
+
+
+class Written:
+    """Rules come in lists.
+
+    Some words before.
+
+    - first-rule: It is
+      so.
+    - second-rule: It is not.
+
+    no-rule: since it is no item.
+    """
+
+    def verb(self) -> None:
+        """- third-rule: Of the verb."""
+
+
+def test_rules_are_read_from_docstrings() -> None:
+    found = rules_of(Written)
+    assert {name: (rule.verb, rule.text) for name, rule in found.items()} == {
+        "first-rule": ("", "It is so."),
+        "second-rule": ("", "It is not."),
+        "third-rule": ("verb", "Of the verb."),
+    }
+    with pytest.raises(ValueError, match="twice"):
+        rules_of(Twice)
+
+
+def test_a_test_may_prove_more_than_one_rule() -> None:
+    class Suite:
+        @proves("first-rule", "third-rule")
+        def test_it(self) -> None: ...
+
+        @proves("third-rule")
+        def test_again(self) -> None: ...
+
+    assert proven_by(Suite) == {
+        "first-rule": ["test_it"],
+        "third-rule": ["test_again", "test_it"],
+    }
