@@ -34,28 +34,66 @@ class Download:
 class Storage(ABC):
     """Keeps objects under keys such as ``artifacts/1/0123abcd/model/MLmodel``.
 
-    A key is one or more parts joined by ``/``. The daemon has already refused empty parts, ``.``,
-    ``..``, backslashes and control characters by ``check_key``; an implementation calls it again.
-    Every verb may be called concurrently with every other, also for the same key.
-    Errors: ``NotFound``, ``BackendAway``, ``OutOfSpace``, ``Refused``.
+    One storage is built when the daemon starts and lives as long as it. ``open`` is called once
+    and first, ``close`` once and last; between them every verb may be called at any moment, any
+    number of times at once, also for one key, and any call may be cancelled. Other daemons may
+    work on the same backend at the same time.
+
+    Each rule below has a name, and ``runnerd.testing`` a test that proves it:
+
+    - key-verbatim: A key is one or more parts joined by ``/``. It comes back as it was given:
+      case, spaces, percent signs and Unicode forms count.
+    - key-checked: Every verb that takes a key raises ``Refused`` for one that ``check_key``
+      refuses. The daemon has checked it already.
+    - key-length: A key of up to 512 bytes whose parts have up to 200 works. A longer one works, or
+      is ``Refused`` with nothing stored.
+    - key-both: Where an object is stored at ``a`` and another below ``a/``, both can be read, or
+      the later one is ``Refused`` and the earlier one stays.
+    - error-away: Where the backend can't be reached, or refuses the daemon's credentials, a verb
+      raises ``BackendAway`` within 30 seconds, with a sentence that says what to do. The daemon
+      answers 503 and the caller comes back; nothing is given up for it. Within those seconds the
+      implementation tries again by itself.
+    - error-named: Every other error is ``NotFound``, ``OutOfSpace`` or ``Refused`` and names the
+      key. An exception of another class is a bug of the plugin: the daemon answers 500.
     """
 
     @abstractmethod
     async def open(self) -> None:
-        """Get ready. Called once, before any other verb; must not wait for an away backend."""
+        """Get ready.
+
+        - open-away: It doesn't wait for a backend that is away: either it returns within seconds,
+          and the verbs raise ``BackendAway``, or it raises that itself, and the daemon doesn't
+          start.
+        - open-leftovers: It disturbs nothing that another storage on the same backend is writing.
+        """
 
     @abstractmethod
     async def close(self) -> None:
-        """Let go of everything. Called once, also after a failed ``open``."""
+        """Let go of everything.
+
+        - close-any: It is also called after an ``open`` that failed or was cancelled, or that
+          never was.
+        """
 
     @abstractmethod
     async def put(
         self, key: str, body: AsyncIterator[bytes], *, size: int | None = None
     ) -> StoredObject:
-        """Store ``body`` under ``key``, all or nothing, replacing what was there.
+        """Store ``body`` under ``key``, replacing what was there.
 
-        ``size`` is the announced number of bytes, None where it is not known. A body that ends
-        early or raises leaves the old object as it was. Memory use does not depend on the size.
+        ``size`` is the announced number of bytes, None where it is not known. The pieces of the
+        body have any length, also none.
+
+        - put-described: It gives what ``stat`` gives from then on.
+        - put-durable: Once it has returned, the object outlives this process and this machine's
+          power.
+        - put-whole: Until it returns, everybody sees the old object, or none. Where the body
+          raises, its exception comes through unchanged and the old object stays; where the call is
+          cancelled, likewise. No rest of it is listed.
+        - put-size: A body of another length than announced is ``Refused``, and the old object
+          stays.
+        - put-last: Of several at once for one key, one is kept whole.
+        - put-memory: Memory does not grow with the size: 64 MiB for one call at most.
         """
 
     @abstractmethod
@@ -64,29 +102,56 @@ class Storage(ABC):
     ) -> AbstractAsyncContextManager[Download]:
         """Open an object for reading bytes ``start`` (inclusive) to ``end`` (exclusive).
 
-        ``end`` beyond the object is cut to its size; a ``start`` beyond it is ``Refused``.
-        A reader that has begun sees one version of the object to its end.
+        ``NotFound`` and ``Refused`` come on entering the context. The body is read once, within
+        the context.
+
+        - get-range: ``end`` beyond the object is cut to its size. A ``start`` beyond it, or an
+          ``end`` before ``start``, is ``Refused``.
+        - get-version: A reader never gets a mixture: where the object is replaced or deleted
+          meanwhile, it reads what it began with to its end, or gets a ``PluginError``.
+        - get-left: A reader may leave before the end, and others are not disturbed.
+        - get-missing: ``NotFound`` where there is no object, also for what is only a prefix.
+        - get-memory: Memory does not grow with the size: 64 MiB for one call at most.
         """
 
     @abstractmethod
     async def stat(self, key: str) -> StoredObject:
-        """Describe one object; ``NotFound`` also for what is only a prefix."""
+        """Describe one object.
+
+        - stat-missing: ``NotFound`` where there is no object, also for what is only a prefix.
+        """
 
     @abstractmethod
     async def list(self, prefix: str) -> list[StoredObject]:
-        """Give the direct children of ``prefix`` in order of their keys, folders included.
+        """Give the direct children of ``prefix``, folders included.
 
-        ``prefix`` has no slash at its end; ``""`` is the root. Unknown prefixes have no children.
-        Half-written objects are not listed.
+        ``prefix`` has no slash at its end; ``""`` is the root.
+
+        - list-children: Sorted by key; what lies deeper shows as one folder, without a slash at its
+          end. ``a`` is no child of itself, and ``ab`` none of ``a``.
+        - list-complete: All children, thousands too.
+        - list-unknown: A prefix of nothing has no children, and is no error.
         """
 
     @abstractmethod
     async def delete(self, key: str) -> None:
-        """Remove the object ``key`` and everything below it as a prefix. Idempotent."""
+        """Remove the object ``key`` and everything below it as a prefix.
+
+        - delete-below: All of it, thousands of objects too, and nothing beside it: ``a`` does not
+          take ``ab``.
+        - delete-again: It is idempotent: what is not there is no error. After a failure it is
+          called again.
+        - delete-others: A ``put`` to another key that runs at the same time is not lost.
+        """
 
     @abstractmethod
     async def health(self) -> Health:
-        """Probe the backend within a few seconds; called in the background, never raises."""
+        """Probe the backend. Called every 5 seconds, in the background, once at a time.
+
+        - health-answers: It never raises, and gives an answer within 5 seconds, also where the
+          backend is away; then with one sentence that says what to do.
+        - health-true: ``healthy`` means that a ``put`` would work now.
+        """
 
 
 def check_key(key: str) -> str:

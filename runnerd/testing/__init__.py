@@ -2,10 +2,19 @@
 
 import pytest
 
-pytest.register_assert_rewrite("runnerd.testing.executors")
+pytest.register_assert_rewrite("runnerd.testing.executors", "runnerd.testing.storages")
 
 from runnerd.testing.executors import ExecutorSuite  # noqa: E402  # rewritten from here on
 from runnerd.testing.rules import Rule, proven_by, proves, rules_of  # noqa: E402
+from runnerd.testing.storages import StorageSuite  # noqa: E402
 from runnerd.testing.tracker import FakeTracker  # noqa: E402
 
-__all__ = ["ExecutorSuite", "FakeTracker", "Rule", "proven_by", "proves", "rules_of"]
+__all__ = [
+    "ExecutorSuite",
+    "FakeTracker",
+    "Rule",
+    "StorageSuite",
+    "proven_by",
+    "proves",
+    "rules_of",
+]

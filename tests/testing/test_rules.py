@@ -2,10 +2,10 @@
 
 import pytest
 
-from runnerd.plugins import Executor
-from runnerd.testing import ExecutorSuite, proven_by, proves, rules_of
+from runnerd.plugins import Executor, Storage
+from runnerd.testing import ExecutorSuite, StorageSuite, proven_by, proves, rules_of
 
-SUITES: dict[type, type] = {Executor: ExecutorSuite}
+SUITES: dict[type, type] = {Executor: ExecutorSuite, Storage: StorageSuite}
 
 
 @pytest.mark.parametrize("contract", SUITES, ids=lambda contract: contract.__name__)

@@ -27,7 +27,7 @@ from runnerd.plugins import (
 )
 from runnerd.plugins.mlflow import MlflowSettings, MlflowTracker
 from runnerd.plugins.mlflow.connection import MAX_REQUEST_BYTES
-from tests.plugins.conftest import stream
+from runnerd.testing.storages.ground import stream
 
 pytestmark = pytest.mark.anyio
 Answer = Callable[[web.Request], Awaitable[web.StreamResponse]]

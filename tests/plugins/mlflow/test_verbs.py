@@ -8,7 +8,7 @@ import pytest
 
 from runnerd.plugins import ForwardRequest, NotFound, Refused, RunModel
 from runnerd.plugins.mlflow import MlflowTracker
-from tests.plugins.conftest import stream
+from runnerd.testing.storages.ground import stream
 from tests.plugins.mlflow.conftest import ORIGIN, new_model, new_run, rest
 
 pytestmark = [pytest.mark.anyio, pytest.mark.slow]
