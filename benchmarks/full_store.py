@@ -9,8 +9,8 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 from benchmarks.numbers import Measurement
-from runnerd.jobs import JobSpecification, JobState
-from runnerd.store import Store
+from runnerd.jobs import Capacity, JobSpecification, JobState
+from runnerd.store import Offer, Store
 from scripts.daemon import Daemon, NotWorking
 
 ENDED_JOBS = 1_000_000
@@ -19,6 +19,7 @@ CALLS = 40
 SPECIFICATION = JobSpecification(
     script_name="waits.py", script="print('ran')\n", experiment_name="none", model_name="none"
 )
+OFFER = Offer("local", "none", Capacity(1), {})
 Work = Callable[[Store], Awaitable[object]]
 
 
@@ -65,14 +66,14 @@ async def _submit_and_cancel(store: Store) -> None:
 
 async def _claim_and_end(store: Store) -> None:
     await store.submit(SPECIFICATION)
-    claim = await store.claim("local", "none", 1)
+    claim = await store.claim(OFFER)
     if claim is None:
         raise NotWorking("a queued job could not be claimed")
     await store.finish(claim, JobState.PREPARING, JobState.FAILED, error="a benchmark")
 
 
 async def _claim_in_vain(store: Store) -> None:
-    await store.claim("local", "none", 1)
+    await store.claim(OFFER)
 
 
 async def _list(store: Store) -> None:

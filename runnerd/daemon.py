@@ -16,7 +16,7 @@ from runnerd.api.services import Services
 from runnerd.environments import Environments
 from runnerd.hardening import hide_memory
 from runnerd.holding import hold_data_dir
-from runnerd.jobs import Cause
+from runnerd.jobs import Capacity, Cause
 from runnerd.listening import DaemonRefuses, bind, is_loopback, origin_of
 from runnerd.log import configure
 from runnerd.plugins import Executor, Health, PluginContext, PluginError, Storage, Tracker
@@ -26,7 +26,7 @@ from runnerd.scheduler import HealthBoard, Intake, Parts, Scheduler, Terms, keep
 from runnerd.seating import place_of, seated
 from runnerd.serving import Serving
 from runnerd.settings import Loaded, Settings
-from runnerd.store import Store, StoreProblem
+from runnerd.store import Offer, Store, StoreProblem
 
 OPEN_SECONDS = 60.0
 CLOSE_SECONDS = 30.0
@@ -100,7 +100,8 @@ async def _build(
     listener = parts.enter_context(bind(settings.server.host, settings.server.port))
     origin = origin_of(settings.server, listener)
     place = place_of(settings.data_dir)
-    await parts.enter_async_context(seated(store, settings.node, origin, place))
+    offer = _offer(settings)
+    await parts.enter_async_context(seated(store, settings.node, origin, place, offer.capacity))
     plugins = load_plugins()
     storage = _storage(settings, plugins, origin)
     tracker = _tracker(settings, plugins, origin)
@@ -124,7 +125,7 @@ async def _build(
         accepting=lambda: not stopping(),
         intake=Intake(),
     )
-    terms = _terms(settings, origin)
+    terms = _terms(settings, origin, offer)
     carried_with = Parts(store, executor, tracker, environments, terms)
     return services, Scheduler(carried_with, services.intake), listener
 
@@ -234,14 +235,22 @@ def _serving(
     )
 
 
-def _terms(settings: Settings, origin: str) -> Terms:
-    jobs = settings.jobs
-    return Terms(
+def _offer(settings: Settings) -> Offer:
+    given = settings.resources
+    return Offer(
         node=settings.node,
         executor=settings.executor.plugin,
+        capacity=Capacity(settings.jobs.max_running, given.cpus, given.memory_bytes, given.gpus),
+        queue_limits=settings.queue_limits(),
+    )
+
+
+def _terms(settings: Settings, origin: str, offer: Offer) -> Terms:
+    jobs = settings.jobs
+    return Terms(
+        offer=offer,
         jobs_dir=settings.data_dir / "jobs",
         origin=origin,
-        max_running=jobs.max_running,
         grace_seconds=jobs.grace_seconds,
         log_limit=jobs.log_limit_bytes,
         log_tail=jobs.log_tail_bytes,

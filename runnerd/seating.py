@@ -10,6 +10,7 @@ from pathlib import Path
 import anyio
 import structlog
 
+from runnerd.jobs import Capacity
 from runnerd.scheduler.beside import beside
 from runnerd.store import NodeTaken, Seat, Store, StoreAway
 
@@ -29,9 +30,11 @@ def place_of(data_dir: Path) -> str:
 
 
 @asynccontextmanager
-async def seated(store: Store, node: str, url: str, place: str) -> AsyncIterator[None]:
+async def seated(
+    store: Store, node: str, url: str, place: str, capacity: Capacity
+) -> AsyncIterator[None]:
     """Be the node for as long as the context lasts. Raises ``NodeTaken`` and ``StoreAway``."""
-    seat = await store.take_seat(node, url, place)
+    seat = await store.take_seat(node, url, place, capacity)
     try:
         async with beside(_keep(store, seat)):
             yield

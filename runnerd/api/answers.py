@@ -68,6 +68,10 @@ def summary_fields(job: Job) -> dict[str, object]:
         "attempt": job.attempt,
         "environment_key": job.environment_key,
         "tags": specification.tags,
+        "queue": specification.queue,
+        "priority": specification.priority,
+        "resources": specification.resources.model_dump(),
+        "parked": job.parked,
     }
 
 

@@ -18,6 +18,7 @@ from runnerd.api.routes import (
     logs,
     models,
     nodes,
+    queues,
     status,
     submission,
 )
@@ -36,6 +37,7 @@ _SUBJECTS = (
     *inference.ENDPOINTS,
     *status.ENDPOINTS,
     *nodes.ENDPOINTS,
+    *queues.ENDPOINTS,
 )
 ENDPOINTS = (*_SUBJECTS, *documentation(_SUBJECTS))
 

@@ -24,7 +24,9 @@ _UNREADABLE = (
     RuntimeError,
 )
 _OBJECTS = ("environment_vars", "tags")
+_NUMBERS = frozenset({"timeout", "max_retries", "priority", "cpus", "gpus"})
 _INTEGER = re.compile(r"[+-]?\d{1,18}")
+_DECIMAL = re.compile(r"\d{1,9}\.\d{1,9}")
 _ENDS_ONE = re.compile(r",\s*([A-Za-z0-9,]|$)")
 _OPENING = "([{"
 _CLOSING = ")]}"
@@ -108,8 +110,10 @@ def _value(part: _Part) -> object:
     text = _text(part)
     if part.name in _OBJECTS:
         return _object(part.name, text)
-    if part.name == "timeout" and _INTEGER.fullmatch(text.strip()):
+    if part.name in _NUMBERS and _INTEGER.fullmatch(text.strip()):
         return int(text)
+    if part.name in _NUMBERS and _DECIMAL.fullmatch(text.strip()):
+        return float(text)
     return text
 
 

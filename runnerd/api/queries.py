@@ -51,12 +51,12 @@ def limit_in(query: dict[str, str]) -> int:
     raise fault_in_query("limit", f"must be a whole number from 1 to {LIMIT_MAXIMUM}")
 
 
-def follow_in(query: dict[str, str]) -> bool:
-    """Tell whether the client wants to follow. Raises ``Problem`` 422."""
-    value = query.get("follow", "false").lower()
+def flag_in(query: dict[str, str], name: str) -> bool:
+    """Tell whether a flag is set, which it is not if left out. Raises ``Problem`` 422."""
+    value = query.get(name, "false").lower()
     if value in _TRUE or value in _FALSE:
         return value in _TRUE
-    raise fault_in_query("follow", "must be true or false")
+    raise fault_in_query(name, "must be true or false")
 
 
 def fault_in_query(name: str, message: str) -> Problem:

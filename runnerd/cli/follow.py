@@ -73,12 +73,13 @@ def exit_code(job: Job) -> int:
 
 def summary(job: Job) -> list[tuple[str, Any]]:
     """Give the rows that describe a job."""
-    phase = job.get("phase") or job["status"]
+    phase = "parked" if job.get("parked") else job.get("phase") or job["status"]
     version = job["model_version"]
     error = job["error"]
     return [
         ("Job", job["job_id"]),
         ("Status", state(phase)),
+        ("Waits for", job.get("waiting_for")),
         ("Error", Text(error, style="red") if error else None),
         ("Script", job["script_name"]),
         ("Experiment", job["experiment_name"]),
@@ -99,6 +100,11 @@ def _metrics(client: Client, job: Job) -> list[tuple[str, Any]]:
     return [(name, Text(f"{metrics[name]:.6g}", style="cyan")) for name in sorted(metrics)]
 
 
+def _words(job: Job, phase: str) -> str:
+    waiting_for = job.get("waiting_for")
+    return f"Waiting for {waiting_for}…" if waiting_for else _WORDS.get(phase, f"{phase}…")
+
+
 def _wait(client: Client, job_id: str, *, after: Collection[str]) -> Job:
     console = stderr()
     columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
@@ -111,7 +117,7 @@ def _wait(client: Client, job_id: str, *, after: Collection[str]) -> Job:
             if found in after:
                 return job
             if found != phase:
-                phase, words = found, _WORDS.get(found, f"{found}…")
+                phase, words = found, _words(job, found)
                 for task in spinner.task_ids:
                     spinner.remove_task(task)
                 spinner.add_task(words)

@@ -1,4 +1,4 @@
-"""`runnerd jobs`, `runnerd job`, `runnerd cancel` and `runnerd retry`."""
+"""`runnerd jobs`, `runnerd job`, `runnerd cancel`, `runnerd retry` and `runnerd release`."""
 
 import click
 
@@ -6,6 +6,7 @@ from runnerd.cli.address import Address, client_options, json_option
 from runnerd.cli.connection import connected, job_id_of
 from runnerd.cli.follow import summary
 from runnerd.cli.output import age, duration, listing, print_json, sheet, state, stdout
+from runnerd.client import Client
 
 
 @click.command
@@ -17,6 +18,8 @@ from runnerd.cli.output import age, duration, listing, print_json, sheet, state,
 @click.option("--experiment", help="Only jobs of this experiment.")
 @click.option("--model", help="Only jobs for this model.")
 @click.option("--tag", metavar="KEY[=VALUE]", help="Only jobs with this tag.")
+@click.option("--queue", help="Only jobs of this queue.")
+@click.option("--parked", is_flag=True, help="Only jobs that wait for their release.")
 @click.option(
     "--limit",
     type=click.IntRange(1, 1000),
@@ -33,6 +36,8 @@ def jobs(
     experiment: str | None,
     model: str | None,
     tag: str | None,
+    queue: str | None,
+    parked: bool,
     limit: int,
     as_json: bool,
 ) -> None:
@@ -41,10 +46,17 @@ def jobs(
     \b
     Example:
       runnerd jobs --status failed --limit 5
+      runnerd jobs --parked
     """
     with connected(address) as client:
         page = client.list_jobs(
-            status=status, experiment_name=experiment, model_name=model, tag=tag, limit=limit
+            status=status,
+            experiment_name=experiment,
+            model_name=model,
+            tag=tag,
+            queue=queue,
+            parked=parked,
+            limit=limit,
         )
     if as_json:
         print_json(page)
@@ -57,7 +69,7 @@ def jobs(
         version = each["model_version"]
         table.add_row(
             each["job_id"][:8],
-            state(each.get("phase") or each["status"]),
+            state("parked" if each.get("parked") else each.get("phase") or each["status"]),
             each["script_name"],
             each["experiment_name"],
             f"{each['model_name']} v{version}" if version else "–",
@@ -126,3 +138,41 @@ def retry(address: Address, job_id: str, as_json: bool) -> None:
         print_json(found)
     else:
         click.echo(f"Job {found['job_id']} is queued again.")
+
+
+@click.command
+@click.argument("job_ids", nargs=-1)
+@click.option("--all", "every", is_flag=True, help="All jobs that are parked.")
+@json_option
+@client_options
+def release(address: Address, job_ids: tuple[str, ...], *, every: bool, as_json: bool) -> None:
+    """Queue the parked jobs JOB_IDS again, once what failed them is mended.
+
+    \b
+    Example:
+      runnerd release 3f9a1c
+      runnerd release --all
+    """
+    if every == bool(job_ids):
+        raise click.UsageError("name the jobs to release, or use --all")
+    with connected(address) as client:
+        ids = _parked(client) if every else [job_id_of(client, job_id) for job_id in job_ids]
+        released = [client.release(job_id) for job_id in ids]
+    if as_json:
+        print_json(released)
+        return
+    for each in released:
+        click.echo(f"Job {each['job_id']} is queued again.")
+    if not released:
+        click.echo("No job is parked.")
+
+
+def _parked(client: Client) -> list[str]:
+    ids: list[str] = []
+    cursor = None
+    while True:
+        page = client.list_jobs(parked=True, limit=1000, cursor=cursor)
+        ids += [each["job_id"] for each in page["items"]]
+        cursor = page["next_cursor"]
+        if cursor is None:
+            return ids

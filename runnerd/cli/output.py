@@ -20,6 +20,7 @@ STYLES = {
     "finishing": "cyan",
     "completed": "green",
     "failed": "red",
+    "parked": "red",
     "cancelled": "magenta",
     "ok": "green",
     "healthy": "green",

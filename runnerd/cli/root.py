@@ -22,6 +22,8 @@ COMMANDS = {
     "logs": ("runnerd.cli.logs:logs", "Print a job's output."),
     "cancel": ("runnerd.cli.jobs:cancel", "Stop a job."),
     "retry": ("runnerd.cli.jobs:retry", "Try an ended job again."),
+    "release": ("runnerd.cli.jobs:release", "Release parked jobs."),
+    "queues": ("runnerd.cli.queues:queues", "List the queues and what they hold."),
     "drain": ("runnerd.cli.drain:drain", "Stop claiming jobs, and wait for the running ones."),
     "models": ("runnerd.cli.models:models", "List the registered models, or show one."),
     "predict": ("runnerd.cli.predict:predict", "Ask a model for predictions."),

@@ -37,6 +37,15 @@ from runnerd.client import Job
     "--tag", "tags", multiple=True, metavar="KEY=VALUE", help="A tag for run and model. Repeatable."
 )
 @click.option("--timeout", type=click.IntRange(min=1), help="Seconds that the script may take.")
+@click.option("--queue", help="The queue to wait in.  [default: default]")
+@click.option(
+    "--priority",
+    type=click.IntRange(-100, 100),
+    help="Each point passes up to 100 jobs that were submitted earlier.",
+)
+@click.option("--cpus", type=click.FloatRange(min=0), help="Processors that the job takes.")
+@click.option("--memory", metavar="SIZE", help="Memory that the job takes, as 8GiB.")
+@click.option("--gpus", type=click.IntRange(min=0), help="GPUs that the job takes.")
 @click.option("--name", help="The script's name in the job.  [default: the file's name]")
 @click.option("-f", "--follow", is_flag=True, help="Show the output, and wait for the end.")
 @json_option
@@ -52,6 +61,11 @@ def submit(
     variables: tuple[str, ...],
     tags: tuple[str, ...],
     timeout: int | None,
+    queue: str | None,
+    priority: int | None,
+    cpus: float | None,
+    memory: str | None,
+    gpus: int | None,
     name: str | None,
     follow: bool,
     as_json: bool,
@@ -64,6 +78,7 @@ def submit(
     Example:
       runnerd submit train.py -r scikit-learn --experiment iris --model iris --follow
       runnerd submit train.py --requirements requirements.txt --env ALPHA=0.5 --tag team=a
+      runnerd submit train.py --queue nightly --priority 5 --cpus 4 --memory 8GiB --gpus 1
     """
     with connected(address) as client:
         job = client.submit(
@@ -75,6 +90,11 @@ def submit(
             environment_vars=dict(_variables(variables)),
             tags=dict(_pair("--tag", text) for text in tags),
             timeout=timeout,
+            queue=queue,
+            priority=priority,
+            cpus=cpus,
+            memory=memory,
+            gpus=gpus,
         )
         if follow:
             return exit_code(follow_job(client, job, as_json=as_json))

@@ -54,9 +54,16 @@ class Client:
         environment_vars: Mapping[str, str] | None = None,
         tags: Mapping[str, str] | None = None,
         timeout: int | None = None,
+        queue: str | None = None,
+        priority: int | None = None,
+        cpus: float | None = None,
+        memory: int | str | None = None,
+        gpus: int | None = None,
         idempotency_key: str | None = None,
     ) -> Job:
         """Submit a script (UTF-8 source); ``timeout`` in seconds, the daemon's default if None.
+
+        ``memory`` is in bytes, or a text with a unit as ``"8GiB"``.
 
         The same ``idempotency_key`` never makes a second job; without one each call makes one.
         """
@@ -69,8 +76,15 @@ class Client:
             "environment_vars": dict(environment_vars or {}),
             "tags": dict(tags or {}),
         }
-        if timeout is not None:
-            body["timeout"] = timeout
+        chosen = {
+            "timeout": timeout,
+            "queue": queue,
+            "priority": priority,
+            "cpus": cpus,
+            "memory": memory,
+            "gpus": gpus,
+        }
+        body |= {name: value for name, value in chosen.items() if value is not None}
         answer = self._transport.request(
             "POST",
             "/mlops/training/upload",
@@ -91,6 +105,8 @@ class Client:
         experiment_name: str | None = None,
         model_name: str | None = None,
         tag: str | None = None,
+        queue: str | None = None,
+        parked: bool = False,
         limit: int = 100,
         cursor: str | None = None,
     ) -> JobPage:
@@ -100,6 +116,8 @@ class Client:
             "experiment_name": experiment_name,
             "model_name": model_name,
             "tag": tag,
+            "queue": queue,
+            "parked": "true" if parked else None,
             "limit": str(limit),
             "cursor": cursor,
         }
@@ -114,6 +132,10 @@ class Client:
     def retry(self, job_id: str) -> Job:
         """Queue an ended job again, for a new attempt."""
         return cast(Job, self._transport.request("POST", f"{_job(job_id)}/retry"))
+
+    def release(self, job_id: str) -> Job:
+        """Queue a parked job again, once what failed it is mended."""
+        return cast(Job, self._transport.request("POST", f"{_job(job_id)}/release"))
 
     def log(self, job_id: str) -> Iterator[bytes]:
         """Give the log as far as it is written, in pieces."""
@@ -206,6 +228,11 @@ class Client:
         """List the daemons that share the queue."""
         answer = self._transport.request("GET", "/mlops/nodes")
         return cast(list[dict[str, Any]], answer["nodes"])
+
+    def queues(self) -> list[dict[str, Any]]:
+        """List the queues with their limits and what they hold."""
+        answer = self._transport.request("GET", "/mlops/queues")
+        return cast(list[dict[str, Any]], answer["queues"])
 
 
 def _job(job_id: str) -> str:

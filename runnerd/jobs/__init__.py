@@ -4,7 +4,16 @@ from runnerd.jobs.diagnosis import diagnose, script_fault
 from runnerd.jobs.environment import EnvironmentPlan
 from runnerd.jobs.job import Attempt, Event, Handle, Job
 from runnerd.jobs.outcome import Cause, Outcome
-from runnerd.jobs.retry import retry_delay, should_retry
+from runnerd.jobs.resources import (
+    DEFAULT_QUEUE,
+    PLACES_PER_PRIORITY,
+    Capacity,
+    Resources,
+    Room,
+    first_that_fits,
+    gib,
+)
+from runnerd.jobs.retry import retry_delay, should_park, should_retry
 from runnerd.jobs.specification import JobSpecification
 from runnerd.jobs.states import (
     LIVE_STATES,
@@ -17,9 +26,12 @@ from runnerd.jobs.states import (
 )
 
 __all__ = [
+    "DEFAULT_QUEUE",
     "LIVE_STATES",
+    "PLACES_PER_PRIORITY",
     "TERMINAL_STATES",
     "Attempt",
+    "Capacity",
     "Cause",
     "EnvironmentPlan",
     "Event",
@@ -29,10 +41,15 @@ __all__ = [
     "JobState",
     "JobStatus",
     "Outcome",
+    "Resources",
+    "Room",
     "diagnose",
+    "first_that_fits",
+    "gib",
     "may_change",
     "retry_delay",
     "script_fault",
+    "should_park",
     "should_retry",
     "states_of",
     "status_of",

@@ -77,6 +77,7 @@ _OTHER = {
         "the script ran into its timeout of {timeout} seconds and was stopped: submit it again "
         "with a larger `timeout`"
     ),
+    Cause.INDEX_AWAY: "the requirements could not be resolved: {detail}",
     Cause.CANCELLED: "cancelled on request",
     Cause.LOG_LIMIT: (
         "the script was stopped because its output grew over the limit (jobs.log_limit_bytes): "

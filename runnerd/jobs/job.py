@@ -11,7 +11,11 @@ from runnerd.jobs.states import JobState, JobStatus, status_of
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One job. Times are timezone-aware UTC; ``started_at`` is when it was first claimed."""
+    """One job. Times are timezone-aware UTC; ``started_at`` is when it was first claimed.
+
+    A ``parked`` job has failed for no fault of its own, again and again: it waits for a person.
+    A queued one is not claimed before ``not_before``.
+    """
 
     id: str
     specification: JobSpecification
@@ -27,6 +31,8 @@ class Job:
     attempt: int = 0
     retries: int = 0
     environment_key: str | None = None
+    not_before: datetime | None = None
+    parked: bool = False
 
     @property
     def status(self) -> JobStatus:
@@ -38,6 +44,7 @@ class Attempt:
     """One try at a job, on one node.
 
     ``handle`` is the executor's own: a version number and opaque text, None until launched.
+    ``gpus`` are the indexes of the devices it holds, None where the node does not count them.
     """
 
     job_id: str
@@ -49,6 +56,7 @@ class Attempt:
     created_at: datetime | None = None
     script_started_at: datetime | None = None
     ended_at: datetime | None = None
+    gpus: tuple[int, ...] | None = None
 
     @property
     def id(self) -> str:

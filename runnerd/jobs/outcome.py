@@ -13,6 +13,7 @@ class Cause(StrEnum):
     TIMEOUT = "timeout"
     CANCELLED = "cancelled"
     LOG_LIMIT = "log_limit"
+    INDEX_AWAY = "index_away"
     BUILD_FAILED = "build_failed"
     LAUNCH_FAILED = "launch_failed"
     LOST = "lost"

@@ -5,6 +5,8 @@ from collections.abc import Collection
 from runnerd.jobs.outcome import Cause, Outcome
 
 LONGEST_DELAY = 300.0
+# What the script had no part in: where it comes again and again, something is to be mended.
+INFRASTRUCTURE = frozenset({Cause.LOST, Cause.INDEX_AWAY, Cause.BUILD_FAILED})
 
 
 def should_retry(outcome: Outcome, causes: Collection[Cause], retries: int, most: int) -> bool:
@@ -13,6 +15,14 @@ def should_retry(outcome: Outcome, causes: Collection[Cause], retries: int, most
     ``retries`` is how often the job was tried again already, ``most`` how often it may be.
     """
     return outcome.cause in causes and retries < most
+
+
+def should_park(outcome: Outcome, causes: Collection[Cause], retries: int) -> bool:
+    """Tell whether a job is parked: it was tried again already, and infrastructure failed again.
+
+    ``outcome`` is that of its last attempt, ``causes`` are those after which a job is tried again.
+    """
+    return retries > 0 and outcome.cause in INFRASTRUCTURE & frozenset(causes)
 
 
 def retry_delay(first: float, retries: int, chance: float) -> float:

@@ -2,12 +2,15 @@
 
 from pydantic import BaseModel, ConfigDict
 
+from runnerd.jobs.resources import DEFAULT_QUEUE, Resources
+
 
 class JobSpecification(BaseModel):
     """A job as it was submitted, after every check; it never changes afterwards.
 
     ``script`` is Python source text, ``timeout`` is in seconds of the script's own time.
-    ``max_retries`` is how often the job may be tried again by itself.
+    ``max_retries`` is how often the job may be tried again by itself. In its ``queue`` a job of
+    higher ``priority`` goes first.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -21,3 +24,6 @@ class JobSpecification(BaseModel):
     timeout: int = 300
     tags: dict[str, str] = {}
     max_retries: int = 0
+    queue: str = DEFAULT_QUEUE
+    priority: int = 0
+    resources: Resources = Resources()

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 
-from runnerd.jobs import Cause, EnvironmentPlan, Handle, Outcome
+from runnerd.jobs import Cause, EnvironmentPlan, Handle, Outcome, Resources
 from runnerd.plugins.health import Health
 
 
@@ -17,6 +17,8 @@ class LaunchRequest:
     ``attempt_id`` is unique for ever. ``folder`` is a private, empty or half-prepared folder of
     this attempt on the daemon's host. ``variables`` is the script's whole environment.
     ``timeout`` and ``grace_seconds`` are in seconds, ``log_limit`` in bytes.
+    ``resources`` is what the job asked for; room for it is kept, and an executor that can hold the
+    job to it does. ``gpus`` are the indexes of its devices, None where the node counts none.
     """
 
     attempt_id: str
@@ -28,6 +30,8 @@ class LaunchRequest:
     grace_seconds: float
     log_limit: int
     variables: Mapping[str, str] = field(default_factory=dict)
+    resources: Resources = field(default_factory=Resources)
+    gpus: tuple[int, ...] | None = None
 
 
 class Progress(StrEnum):

@@ -20,6 +20,7 @@ from runnerd.jobs import (
     diagnose,
     retry_delay,
     script_fault,
+    should_park,
     should_retry,
 )
 from runnerd.plugins import (
@@ -74,13 +75,15 @@ class AttemptCarrier:
             return
         handle = await self._adopted() or await self._launched()
         if handle is not None:
-            outcome = await self._watch(handle)
-            if self._is_retried(outcome):
-                await self._requeue(outcome, handle)
-                return
-            await self._store.mark_finishing(self._claim, self._state, outcome)
-            self._state = JobState.FINISHING
-            await self._finish(outcome)
+            await self._settle(await self._watch(handle), handle)
+
+    async def _settle(self, outcome: Outcome, handle: Handle | None) -> None:
+        if self._is_retried(outcome):
+            await self._requeue(outcome, handle)
+            return
+        await self._store.mark_finishing(self._claim, self._state, outcome)
+        self._state = JobState.FINISHING
+        await self._finish(outcome)
 
     async def give_up(self, reason: str) -> None:
         """Stop whatever runs and fail the job: runnerd itself can't carry it."""
@@ -134,7 +137,10 @@ class AttemptCarrier:
                 secret=secret,
                 passed=self._terms.passed,
                 daemon=self._terms.daemon_variables,
+                gpus=claim.attempt.gpus,
             ),
+            resources=specification.resources,
+            gpus=claim.attempt.gpus,
         )
         try:
             return await answered(self._executor.launch(request), "launch an attempt")
@@ -150,18 +156,22 @@ class AttemptCarrier:
             return None
         plan: EnvironmentPlan | None = None
         error: str | None = None
+        index_away: IndexAway | None = None
         with anyio.CancelScope() as scope:
             async with beside(self._cancel_scope(scope)):
                 try:
                     plan = await self._resolve()
-                except (Unresolvable, IndexAway) as reason:
+                except Unresolvable as reason:
                     error = f"the requirements could not be resolved: {reason}"
+                except IndexAway as away:
+                    index_away = away
         if self._cancelled.is_set():
             await self._end(JobState.CANCELLED, "cancelled on request")
-            return None
-        if error is not None:
+        elif error is not None:
             await self._end(JobState.FAILED, error)
-        return plan
+        elif index_away is not None:
+            await self._settle(Outcome(Cause.INDEX_AWAY, detail=str(index_away)), None)
+        return None if self._cancelled.is_set() else plan
 
     async def _cancel_scope(self, scope: anyio.CancelScope) -> None:
         await self._cancelled.wait()
@@ -206,11 +216,12 @@ class AttemptCarrier:
             outcome, self._terms.retry_on, job.retries, job.specification.max_retries
         )
 
-    async def _requeue(self, outcome: Outcome, handle: Handle) -> None:
+    async def _requeue(self, outcome: Outcome, handle: Handle | None) -> None:
         job = self._claim.job
         error = diagnose(outcome, job.specification, "") or ""
         delay = retry_delay(self._terms.retry_seconds, job.retries, _chance.random())
-        await self._executor.release(handle)
+        if handle is not None:
+            await self._executor.release(handle)
         await self._store.requeue(self._claim, self._state, outcome, error=error, delay=delay)
         _log.warning("job is tried again", job=job.id, why=error, seconds=round(delay, 1))
 
@@ -248,7 +259,13 @@ class AttemptCarrier:
         result = await self._collect_in_time(outcome)
         if result.error is not None and state is JobState.COMPLETED:
             state = JobState.FAILED
-        await self._end(state, error or result.error, result)
+        error = error or result.error
+        parked = state is JobState.FAILED and should_park(
+            outcome, self._terms.retry_on, job.retries
+        )
+        if parked:
+            error = f"{error}; parked after {job.attempt} attempts: release it once that is mended"
+        await self._end(state, error, result, parked=parked)
         handle = self._claim.attempt.handle
         if handle is not None:
             await answered(self._executor.release(handle), "release an attempt")
@@ -288,7 +305,14 @@ class AttemptCarrier:
         )
         return tail.decode(errors="replace")
 
-    async def _end(self, state: JobState, error: str | None, result: Result | None = None) -> None:
+    async def _end(
+        self,
+        state: JobState,
+        error: str | None,
+        result: Result | None = None,
+        *,
+        parked: bool = False,
+    ) -> None:
         result = result or Result()
         await self._store.finish(
             self._claim,
@@ -298,6 +322,7 @@ class AttemptCarrier:
             run_id=result.run_id,
             model_version=result.model_version,
             warnings=result.warnings,
+            parked=parked,
         )
         self._state = state
         _log.info("job ended", job=self._claim.job.id, state=state.value, error=error)

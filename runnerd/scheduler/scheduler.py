@@ -38,7 +38,7 @@ class Scheduler:
 
         Gives the number of jobs that were found.
         """
-        self._recovered = await self._store.take_over(self._terms.node)
+        self._recovered = await self._store.take_over(self._terms.offer.node)
         return len(self._recovered)
 
     async def run(self) -> None:
@@ -64,17 +64,16 @@ class Scheduler:
         """Carry jobs of this node that nobody carries: a claim whose commit was not answered."""
         if anyio.current_time() < self._looked_at + STRAYS_SECONDS:
             return
-        for claim in await self._store.take_over(self._terms.node, known=self._carriers):
+        for claim in await self._store.take_over(self._terms.offer.node, known=self._carriers):
             _log.warning("a stray job is carried on", job=claim.job.id)
             self._start(group, claim)
         self._looked_at = anyio.current_time()
 
     async def _claim_all(self, group: TaskGroup) -> None:
-        terms = self._terms
         while not self._intake.draining:
             self._intake.claiming = True
             try:
-                claim = await self._store.claim(terms.node, terms.executor, terms.max_running)
+                claim = await self._store.claim(self._terms.offer)
             finally:
                 self._intake.claiming = False
             if claim is None:

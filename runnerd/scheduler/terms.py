@@ -7,7 +7,7 @@ from pathlib import Path
 from runnerd.environments import Environments
 from runnerd.jobs import Cause
 from runnerd.plugins import Executor, Tracker
-from runnerd.store import Store
+from runnerd.store import Offer, Store
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,14 +17,12 @@ class Terms:
     ``passed`` names the variables of ``daemon_variables`` that scripts see. Durations are in
     seconds, ``log_limit`` in bytes. ``finish_timeout`` bounds how long a finished job waits for
     an away tracker before it fails. After the causes ``retry_on`` a job is tried
-    again, first after ``retry_seconds``.
+    again, first after ``retry_seconds``. ``offer`` is what is claimed for.
     """
 
-    node: str
-    executor: str
+    offer: Offer
     jobs_dir: Path
     origin: str
-    max_running: int
     grace_seconds: float
     log_limit: int
     log_tail: int

@@ -1,11 +1,23 @@
 """The typed tables of ``runnerd.toml``. Each default stands in the root's ``runnerd.toml`` too."""
 
-import os
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 import platformdirs
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
+    model_validator,
+)
+
+from runnerd.jobs import DEFAULT_QUEUE
+from runnerd.settings import machine
 
 
 def _absolute(path: Path) -> Path:
@@ -16,17 +28,32 @@ Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Bytes = Annotated[int, Field(gt=0)]
 Count = Annotated[int, Field(ge=1)]
 # What an attempt can end by that was not the script's own doing.
-RetriedCause = Literal["lost", "build_failed", "out_of_memory", "timeout", "signalled"]
+RetriedCause = Literal[
+    "lost", "index_away", "build_failed", "out_of_memory", "timeout", "signalled"
+]
 Name = Annotated[str, Field(min_length=1)]
+Priority = Annotated[int, Field(ge=-100, le=100)]
+QueueName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")]
 Folder = Annotated[Path, AfterValidator(_absolute)]
+
+
+def _queues(value: object, check: ValidatorFunctionWrapHandler) -> object:
+    try:
+        return check(value)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        name, *rest = map(str, first["loc"])
+        if rest[-1:] == ["[key]"]:
+            reason = "a queue's name has 1 to 64 of a-z, 0-9, '.', '_' and '-'"
+        elif first["type"] == "extra_forbidden":
+            reason = f"{rest[-1]!r} is no key of a queue, which takes max_running and priority"
+        else:
+            reason = f"{'.'.join(rest)}: {first['msg']}"
+        raise ValueError(f"[queues.{name}]: {reason}") from error
 
 
 def _data_dir() -> Path:
     return Path(platformdirs.user_data_dir("runnerd", appauthor=False))
-
-
-def _cores() -> int:
-    return os.cpu_count() or 1
 
 
 class Section(BaseModel):
@@ -78,7 +105,7 @@ class ExecutorSettings(Section):
 class JobSettings(Section):
     """``[jobs]``: limits of jobs and what their scripts see."""
 
-    max_running: Count = Field(default_factory=_cores)
+    max_running: Count = Field(default_factory=machine.cores)
     grace_seconds: Seconds = 10
     min_timeout: Count = 1
     max_timeout: Count = 86_400
@@ -86,8 +113,11 @@ class JobSettings(Section):
     log_limit_bytes: Bytes = 1024**3
     log_tail_bytes: Bytes = 64 * 1024
     finish_timeout: Seconds = 900
+    default_cpus: float = Field(0, ge=0, allow_inf_nan=False)
+    default_memory_bytes: int = Field(0, ge=0)
+    default_gpus: int = Field(0, ge=0)
     max_retries: int = Field(2, ge=0, le=100)
-    retry_on: tuple[RetriedCause, ...] = ("lost",)
+    retry_on: tuple[RetriedCause, ...] = ("lost", "index_away")
     retry_seconds: Seconds = 5
     pass_environment: tuple[str, ...] = (
         "PATH",
@@ -111,6 +141,21 @@ class JobSettings(Section):
                 f"min_timeout ({self.min_timeout}) and max_timeout ({self.max_timeout})"
             )
         return self
+
+
+class ResourceSettings(Section):
+    """``[resources]``: what the jobs of this node may take of its machine, all together."""
+
+    cpus: float = Field(default_factory=machine.cores, gt=0, allow_inf_nan=False)
+    memory_bytes: Bytes = Field(default_factory=machine.memory_bytes)
+    gpus: tuple[Annotated[int, Field(ge=0)], ...] = Field(default_factory=machine.gpus)
+
+
+class QueueSettings(Section):
+    """``[queues.NAME]``: how many of its jobs may run, on all nodes, and what they begin with."""
+
+    max_running: Count | None = None
+    priority: Priority = 0
 
 
 class EnvironmentSettings(Section):
@@ -169,10 +214,28 @@ class Settings(Section):
     tracking: TrackingSettings = TrackingSettings()
     executor: ExecutorSettings = ExecutorSettings()
     jobs: JobSettings = Field(default_factory=JobSettings)
+    resources: ResourceSettings = Field(default_factory=ResourceSettings)
+    queues: Annotated[dict[QueueName, QueueSettings], WrapValidator(_queues)] = {}
     environments: EnvironmentSettings = EnvironmentSettings()
     serving: ServingSettings = ServingSettings()
     log: LogSettings = LogSettings()
     plugins: dict[str, dict[str, Any]] = {}
+
+    def queue(self, name: str) -> QueueSettings | None:
+        """Give a queue by its name, None if there is none; the default one is always there."""
+        return self.queues.get(name, QueueSettings() if name == DEFAULT_QUEUE else None)
+
+    def queue_names(self) -> list[str]:
+        """List every queue that a job may be submitted to."""
+        return sorted({DEFAULT_QUEUE, *self.queues})
+
+    def queue_limits(self) -> dict[str, int]:
+        """Give how many jobs may run at a time in each queue that has a limit."""
+        return {
+            name: queue.max_running
+            for name, queue in self.queues.items()
+            if queue.max_running is not None
+        }
 
     def database_url(self) -> str:
         """Give the database's URL, with its password: for the store, never for people."""

@@ -17,11 +17,13 @@ from runnerd.store.errors import (
     WrongState,
 )
 from runnerd.store.leases import Claim
+from runnerd.store.line import Offer
 from runnerd.store.makings import MadeModel, MadeRun, MadeVersion, Makings
 from runnerd.store.nodes import NodeRecord, Seat
 from runnerd.store.store import Store
 from runnerd.store.submissions import Page, Submission
 from runnerd.store.tokens import Identity, NewToken, TokenRecord
+from runnerd.store.waiting import QueueDepth, given_by
 
 __all__ = [
     "BadCursor",
@@ -37,7 +39,9 @@ __all__ = [
     "NewToken",
     "NodeRecord",
     "NodeTaken",
+    "Offer",
     "Page",
+    "QueueDepth",
     "SchemaBehind",
     "SchemaTooNew",
     "Seat",
@@ -51,4 +55,5 @@ __all__ = [
     "TokenRecord",
     "UnsupportedDatabase",
     "WrongState",
+    "given_by",
 ]

@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Table, literal
+from sqlalchemy import Table, func, literal, select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.dialects.postgresql import Insert as PostgresInsert
 from sqlalchemy.dialects.sqlite import Insert as SqliteInsert
@@ -13,6 +13,8 @@ from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import FunctionElement
 
 from runnerd.store.tables import UtcDateTime
+
+CLAIMS_LOCK = 0x72756E6E6A6F6273  # "runnjobs"
 
 
 class DatabaseTime(FunctionElement[datetime]):
@@ -45,3 +47,12 @@ def insert_into(connection: AsyncConnection, table: Table) -> PostgresInsert | S
     if connection.dialect.name == "postgresql":
         return postgresql.insert(table)
     return sqlite.insert(table)
+
+
+async def take_turns(connection: AsyncConnection) -> None:
+    """Let no other daemon claim until this transaction ends: limits over all nodes are counted.
+
+    On SQLite there is no other daemon.
+    """
+    if connection.dialect.name == "postgresql":
+        await connection.execute(select(func.pg_advisory_xact_lock(CLAIMS_LOCK)))

@@ -6,16 +6,17 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Row, func, insert, or_, select, update
+from sqlalchemy import Row, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from runnerd.jobs import LIVE_STATES, Attempt, Handle, Job, JobState, Outcome
+from runnerd.jobs import Attempt, Handle, Job, JobState, Outcome
 from runnerd.store.base import StorePart, now
 from runnerd.store.credentials import digest_of, new_secret
-from runnerd.store.dialects import database_time
+from runnerd.store.dialects import database_time, take_turns
 from runnerd.store.errors import StaleLease
+from runnerd.store.line import Offer, next_in_line
 from runnerd.store.rows import attempt_of, job_of
-from runnerd.store.tables import attempts, jobs
+from runnerd.store.tables import attempts, is_live, jobs
 from runnerd.store.transitions import change_state, write_event
 
 LEASE_SECONDS = 30
@@ -33,24 +34,28 @@ class Claim:
 class Leases(StorePart):
     """What the holder of a lease may write. Every verb raises ``StaleLease`` for a lost one."""
 
-    async def claim(self, node: str, executor: str, max_running: int) -> Claim | None:
-        """Take the oldest queued job, unless ``max_running`` jobs of ``node`` are live already."""
+    async def claim(self, offer: Offer) -> Claim | None:
+        """Take the first waiting job that the node has room for, None where there is none."""
         # Looking writes nothing: a write would wake everybody who waits, the claimer included.
         async with self._read() as connection:
-            if await _next_in_line(connection, node, max_running, lock=False) is None:
+            if await next_in_line(connection, offer) is None:
                 return None
         async with self._write() as connection:
-            row = await _next_in_line(connection, node, max_running, lock=True)
-            if row is None:
+            if offer.queue_limits:
+                await take_turns(connection)
+            found = await _lock_next(connection, offer)
+            if found is None:
                 return None
+            row, gpus = found
             lease = secrets.token_hex(16)
             await connection.execute(
                 insert(attempts).values(
                     job_id=row.id,
                     number=row.attempt + 1,
-                    node=node,
-                    executor=executor,
+                    node=offer.node,
+                    executor=offer.executor,
                     created_at=now(),
+                    gpus=gpus,
                 )
             )
             await change_state(
@@ -60,11 +65,11 @@ class Leases(StorePart):
                 JobState.PREPARING,
                 lease=None,
                 kind="claimed",
-                data={"node": node, "executor": executor},
+                data={"node": offer.node, "executor": offer.executor},
                 values={
                     "lease_token": lease,
                     "lease_expires_at": database_time(LEASE_SECONDS),
-                    "node": node,
+                    "node": offer.node,
                     "attempt": row.attempt + 1,
                     "started_at": row.started_at or now(),
                 },
@@ -81,7 +86,7 @@ class Leases(StorePart):
             live = (
                 select(jobs.c.id)
                 .where(
-                    jobs.c.state.in_(LIVE_STATES),
+                    is_live,
                     jobs.c.node == node,
                     jobs.c.id.not_in(known),
                 )
@@ -101,7 +106,8 @@ class Leases(StorePart):
     async def cancels_requested(self) -> list[str]:
         """List the live jobs whose end somebody asked for."""
         query = select(jobs.c.id).where(
-            jobs.c.state.in_((JobState.PREPARING, JobState.RUNNING)),
+            is_live,
+            jobs.c.state != JobState.FINISHING,
             jobs.c.cancel_requested_at.is_not(None),
         )
         async with self._read() as connection:
@@ -119,7 +125,7 @@ class Leases(StorePart):
         """
         secret = new_secret("rnj")
         async with self._write() as connection:
-            await _hold(connection, claim)
+            state = await _hold(connection, claim)
             await connection.execute(
                 update(jobs)
                 .where(jobs.c.id == claim.job.id)
@@ -133,8 +139,8 @@ class Leases(StorePart):
                 environment_key=environment_key,
                 secret_digest=digest_of(secret),
             )
-            await write_event(
-                connection, claim.job.id, "environment_resolved", data={"key": environment_key}
+            await _write(
+                connection, claim, state, "environment_resolved", data={"key": environment_key}
             )
         return secret
 
@@ -176,8 +182,8 @@ class Leases(StorePart):
             not_before: datetime = (
                 await connection.execute(select(database_time(delay)))
             ).scalar_one()
-            await write_event(
-                connection, claim.job.id, "ended", reason=outcome.detail, data=_told(outcome)
+            await _write(
+                connection, claim, state, "ended", reason=outcome.detail, data=_told(outcome)
             )
             await change_state(
                 connection,
@@ -208,10 +214,12 @@ class Leases(StorePart):
         run_id: str | None = None,
         model_version: str | None = None,
         warnings: Sequence[str] = (),
+        parked: bool = False,
     ) -> None:
         """Store the result and let go of the lease, in one transaction.
 
-        Without a ``run_id`` the job keeps the run that it is known by.
+        Without a ``run_id`` the job keeps the run that it is known by. A ``parked`` one waits
+        for a person to release it.
         """
         known = {} if run_id is None else {"run_id": run_id}
         async with self._write() as connection:
@@ -221,7 +229,7 @@ class Leases(StorePart):
                 old,
                 new,
                 lease=claim.lease,
-                kind=new.value,
+                kind="parked" if parked else new.value,
                 reason=error or "",
                 values={
                     "lease_token": None,
@@ -230,6 +238,7 @@ class Leases(StorePart):
                     "error": error,
                     "model_version": model_version,
                     "warnings": list(warnings),
+                    "parked_at": now() if parked else None,
                     **known,
                 },
             )
@@ -239,8 +248,8 @@ class Leases(StorePart):
     ) -> None:
         """Add a line to the history of a held job."""
         async with self._write() as connection:
-            await _hold(connection, claim)
-            await write_event(connection, claim.job.id, kind, reason=reason, data=data)
+            state = await _hold(connection, claim)
+            await _write(connection, claim, state, kind, reason=reason, data=data)
 
 
 def _told(outcome: Outcome) -> dict[str, Any]:
@@ -257,42 +266,55 @@ def _end_of(outcome: Outcome) -> datetime:
     return now() if outcome.ended_at is None else datetime.fromtimestamp(outcome.ended_at, UTC)
 
 
-async def _next_in_line(
-    connection: AsyncConnection, node: str, max_running: int, *, lock: bool
-) -> Row[Any] | None:
-    """Find the oldest queued job, None where there is none or every slot of the node is taken.
-
-    With ``lock`` nobody else gets the same job; what others are about to claim is passed over.
-    """
-    live = (
-        select(func.count())
-        .select_from(jobs)
-        .where(jobs.c.state.in_(LIVE_STATES), jobs.c.node == node)
-    )
-    if (await connection.execute(live)).scalar_one() >= max_running:
-        return None
-    oldest = (
-        select(jobs)
-        .where(
-            jobs.c.state == "queued",
-            or_(jobs.c.not_before.is_(None), jobs.c.not_before <= database_time()),
+async def _lock_next(
+    connection: AsyncConnection, offer: Offer
+) -> tuple[Row[Any], tuple[int, ...] | None] | None:
+    """Lock the row of the next job; what another daemon is about to claim is passed over."""
+    taken: list[str] = []
+    while (chosen := await next_in_line(connection, offer, taken)) is not None:
+        query = (
+            select(jobs)
+            .where(jobs.c.id == chosen.job_id, jobs.c.state == JobState.QUEUED)
+            .with_for_update(key_share=True, skip_locked=True)
         )
-        .order_by(jobs.c.seq)
-        .limit(1)
-    )
-    if lock:
-        oldest = oldest.with_for_update(key_share=True, skip_locked=True)
-    return (await connection.execute(oldest)).one_or_none()
+        row = (await connection.execute(query)).one_or_none()
+        if row is not None:
+            return row, chosen.gpus
+        taken.append(chosen.job_id)
+    return None
 
 
-async def _hold(connection: AsyncConnection, claim: Claim) -> None:
+async def _hold(connection: AsyncConnection, claim: Claim) -> JobState:
+    """Lock the job and give where it stands. Raises ``StaleLease``."""
     held = (
-        select(jobs.c.seq)
+        select(jobs.c.state)
         .where(jobs.c.id == claim.job.id, jobs.c.lease_token == claim.lease)
         .with_for_update(key_share=True)
     )
-    if (await connection.execute(held)).one_or_none() is None:
+    state: str | None = await connection.scalar(held)
+    if state is None:
         raise StaleLease(f"job {claim.job.id} is held by another lease")
+    return JobState(state)
+
+
+async def _write(
+    connection: AsyncConnection,
+    claim: Claim,
+    state: JobState,
+    kind: str,
+    *,
+    reason: str = "",
+    data: Mapping[str, Any] | None = None,
+) -> None:
+    await write_event(
+        connection,
+        claim.job.id,
+        claim.attempt.number,
+        state,
+        kind,
+        reason=reason,
+        data=data,
+    )
 
 
 async def _update_attempt(connection: AsyncConnection, claim: Claim, **values: object) -> None:

@@ -1,18 +1,19 @@
 """The daemons that share the queue: each is a node, by a name that is its own while it lives."""
 
 import secrets
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import ColumnElement, func, select, update
+from sqlalchemy import ColumnElement, Row, func, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from runnerd.jobs import LIVE_STATES
+from runnerd.jobs import Capacity
 from runnerd.store.base import StorePart
 from runnerd.store.dialects import database_time, insert_into
 from runnerd.store.errors import NodeTaken
 from runnerd.store.leases import LEASE_SECONDS
-from runnerd.store.tables import jobs, nodes
+from runnerd.store.tables import is_live, jobs, nodes
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +31,7 @@ class NodeRecord:
     """A node as others see it; it is ``alive`` while its daemon is seen in time.
 
     Its ``live_jobs`` stay its own though leases have expired: their processes may live.
+    ``capacity`` is None for one whose daemon told none.
     """
 
     name: str
@@ -40,19 +42,20 @@ class NodeRecord:
     alive: bool
     live_jobs: int
     expired_leases: int
+    capacity: Capacity | None
 
 
 class Nodes(StorePart):
     """Who is there. Time is the database's own."""
 
-    async def take_seat(self, name: str, url: str, place: str) -> Seat:
-        """Become the node ``name``. Raises ``NodeTaken`` while another place's daemon lives.
+    async def take_seat(self, name: str, url: str, place: str, capacity: Capacity) -> Seat:
+        """Become the node ``name``, which has ``capacity`` to give.
 
-        A daemon in the same place may always: it holds the data folder's lock, so the one
-        before it is dead.
+        Raises ``NodeTaken`` while another place's daemon lives. A daemon in the same place may
+        always: it holds the data folder's lock, so the one before it is dead.
         """
         seat = Seat(name, url, place, secrets.token_hex(16))
-        values = {"url": url, "place": place, "holder": seat.holder}
+        values = {"url": url, "place": place, "holder": seat.holder, "capacity": asdict(capacity)}
         moments = {"started_at": database_time(), "seen_at": database_time()}
         async with self._write() as connection:
             await connection.execute(
@@ -91,7 +94,7 @@ class Nodes(StorePart):
                 raise await _refusal(connection, seat.name)
             await connection.execute(
                 update(jobs)
-                .where(jobs.c.state.in_(LIVE_STATES), jobs.c.node == seat.name)
+                .where(is_live, jobs.c.node == seat.name)
                 .values(lease_expires_at=database_time(LEASE_SECONDS))
             )
 
@@ -111,33 +114,52 @@ class Nodes(StorePart):
 
     async def list_nodes(self) -> list[NodeRecord]:
         """List every node that ever was, by name."""
-        expired = func.count().filter(jobs.c.lease_expires_at < database_time())
-        live = (
-            select(jobs.c.node, func.count().label("live_jobs"), expired.label("expired_leases"))
-            .where(jobs.c.state.in_(LIVE_STATES))
-            .group_by(jobs.c.node)
-            .subquery()
-        )
-        alive = nodes.c.holder.is_not(None) & (nodes.c.seen_at >= _horizon())
-        query = (
-            select(nodes, alive.label("alive"), live.c.live_jobs, live.c.expired_leases)
-            .join(live, live.c.node == nodes.c.name, isouter=True)
-            .order_by(nodes.c.name)
-        )
         async with self._read() as connection:
-            return [
-                NodeRecord(
-                    row.name,
-                    row.url,
-                    row.place,
-                    row.started_at,
-                    row.seen_at,
-                    bool(row.alive),
-                    row.live_jobs or 0,
-                    row.expired_leases or 0,
-                )
-                for row in await connection.execute(query)
-            ]
+            return await list_nodes(connection)
+
+
+async def list_nodes(connection: AsyncConnection) -> list[NodeRecord]:
+    """List every node that ever was, by name."""
+    expired = func.count().filter(jobs.c.lease_expires_at < database_time())
+    live = (
+        select(jobs.c.node, func.count().label("live_jobs"), expired.label("expired_leases"))
+        .where(is_live)
+        .group_by(jobs.c.node)
+        .subquery()
+    )
+    alive = nodes.c.holder.is_not(None) & (nodes.c.seen_at >= _horizon())
+    query = (
+        select(nodes, alive.label("alive"), live.c.live_jobs, live.c.expired_leases)
+        .join(live, live.c.node == nodes.c.name, isouter=True)
+        .order_by(nodes.c.name)
+    )
+    return [_record_of(row) for row in await connection.execute(query)]
+
+
+def _record_of(row: Row[Any]) -> NodeRecord:
+    return NodeRecord(
+        row.name,
+        row.url,
+        row.place,
+        row.started_at,
+        row.seen_at,
+        bool(row.alive),
+        row.live_jobs or 0,
+        row.expired_leases or 0,
+        _capacity_of(row.capacity),
+    )
+
+
+def _capacity_of(stored: dict[str, Any] | None) -> Capacity | None:
+    if stored is None:
+        return None
+    gpus = stored["gpus"]
+    return Capacity(
+        stored["slots"],
+        stored["cpus"],
+        stored["memory_bytes"],
+        None if gpus is None else tuple(gpus),
+    )
 
 
 def _horizon() -> ColumnElement[datetime]:

@@ -24,6 +24,8 @@ def job_of(row: Row[Any]) -> Job:
         attempt=row.attempt,
         retries=row.retries,
         environment_key=row.environment_key,
+        not_before=row.not_before,
+        parked=row.parked_at is not None,
     )
 
 
@@ -42,6 +44,7 @@ def attempt_of(row: Row[Any]) -> Attempt:
         created_at=row.created_at,
         script_started_at=row.script_started_at,
         ended_at=row.ended_at,
+        gpus=None if row.gpus is None else tuple(row.gpus),
     )
 
 

@@ -18,7 +18,7 @@ from runnerd.store.base import StorePart, now
 from runnerd.store.dialects import insert_into
 from runnerd.store.errors import BadCursor, IdempotencyConflict, JobNotFound, StoreAway, WrongState
 from runnerd.store.rows import attempt_of, event_of, job_of
-from runnerd.store.tables import attempts, events, job_tags, jobs
+from runnerd.store.tables import attempts, events, is_parked, job_tags, jobs
 from runnerd.store.transitions import change_state, write_event
 
 Item = TypeVar("Item")
@@ -49,7 +49,7 @@ class Submissions(StorePart):
         """Store a job durably. Raises ``IdempotencyConflict`` and ``StoreAway``."""
         content = specification.model_dump(mode="json")
         digest = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
-        job_id = uuid.uuid4().hex
+        job_id, created_at = uuid.uuid4().hex, now()
         row: dict[str, Any] = {
             "id": job_id,
             "specification": content,
@@ -60,17 +60,21 @@ class Submissions(StorePart):
             "state": JobState.QUEUED,
             "attempt": 0,
             "warnings": [],
-            "created_at": now(),
+            "queue": specification.queue,
+            "priority": specification.priority,
+            **specification.resources.model_dump(),
+            "created_at": created_at,
         }
         async with self._write() as connection:
-            earlier = await _earlier(connection, idempotency_key, digest)
+            earlier = await _earlier(connection, idempotency_key, specification)
             if earlier is None:
                 seq = await _insert(connection, row)
                 if seq is not None:
                     await _store_tags(connection, seq, specification.tags)
-                    await write_event(connection, job_id, "submitted")
-                    return Submission(await _get(connection, job_id), created=True)
-                earlier = await _earlier(connection, idempotency_key, digest)
+                    await write_event(connection, job_id, 0, JobState.QUEUED, "submitted")
+                    made = Job(job_id, specification, JobState.QUEUED, created_at)
+                    return Submission(made, created=True)
+                earlier = await _earlier(connection, idempotency_key, specification)
         if earlier is None:
             raise StoreAway("another daemon stores a job with this Idempotency-Key: send it again")
         return Submission(earlier, created=False)
@@ -87,11 +91,14 @@ class Submissions(StorePart):
         experiment_name: str | None = None,
         model_name: str | None = None,
         tag: tuple[str, str | None] | None = None,
+        queue: str | None = None,
+        parked: bool = False,
         limit: int = 100,
         cursor: str | None = None,
     ) -> Page[Job]:
         """List jobs, newest first; a tag without a value asks for its key only.
 
+        With ``parked`` only those are listed that wait for their release.
         Raises ``BadCursor``.
         """
         query = select(jobs).order_by(jobs.c.seq.desc()).limit(limit + 1)
@@ -103,6 +110,10 @@ class Submissions(StorePart):
             query = query.where(jobs.c.model_name == model_name)
         if tag is not None:
             query = _with_tag(query, *tag)
+        if queue is not None:
+            query = query.where(jobs.c.queue == queue)
+        if parked:
+            query = query.where(is_parked)
         if cursor is not None:
             query = query.where(jobs.c.seq < _read_cursor(cursor))
         async with self._read() as connection:
@@ -141,7 +152,7 @@ class Submissions(StorePart):
                 await connection.execute(
                     update(jobs).where(jobs.c.id == job_id).values(cancel_requested_at=now())
                 )
-                await write_event(connection, job_id, "cancel_requested")
+                await write_event(connection, job_id, job.attempt, job.state, "cancel_requested")
             return await _get(connection, job_id)
 
     async def request_retry(self, job_id: str) -> Job:
@@ -153,24 +164,19 @@ class Submissions(StorePart):
                     f"the job can't be tried again: it is {job.state}; wait for its end, or "
                     "cancel it first"
                 )
-            await change_state(
-                connection,
-                job_id,
-                job.state,
-                JobState.QUEUED,
-                lease=None,
-                kind="retry_requested",
-                values={
-                    "completed_at": None,
-                    "cancel_requested_at": None,
-                    "error": None,
-                    "run_id": None,
-                    "model_version": None,
-                    "warnings": [],
-                    "retries": 0,
-                    "not_before": None,
-                },
-            )
+            await _queue_again(connection, job, "retry_requested")
+            return await _get(connection, job_id)
+
+    async def release(self, job_id: str) -> Job:
+        """Queue a parked job again. Raises ``WrongState`` for one that is not parked."""
+        async with self._write() as connection:
+            job = await _get(connection, job_id, lock=True)
+            if not job.parked:
+                raise WrongState(
+                    f"the job can't be released: it is {job.state} and not parked; "
+                    "an ended job is tried again by `retry`"
+                )
+            await _queue_again(connection, job, "released")
             return await _get(connection, job_id)
 
     async def attempts(self, job_id: str) -> list[Attempt]:
@@ -216,6 +222,28 @@ async def _insert(connection: AsyncConnection, row: dict[str, Any]) -> int | Non
     return seq
 
 
+async def _queue_again(connection: AsyncConnection, job: Job, kind: str) -> None:
+    await change_state(
+        connection,
+        job.id,
+        job.state,
+        JobState.QUEUED,
+        lease=None,
+        kind=kind,
+        values={
+            "completed_at": None,
+            "cancel_requested_at": None,
+            "error": None,
+            "run_id": None,
+            "model_version": None,
+            "warnings": [],
+            "retries": 0,
+            "not_before": None,
+            "parked_at": None,
+        },
+    )
+
+
 async def _get(connection: AsyncConnection, job_id: str, *, lock: bool = False) -> Job:
     query = select(jobs).where(jobs.c.id == job_id)
     if lock:
@@ -227,7 +255,7 @@ async def _get(connection: AsyncConnection, job_id: str, *, lock: bool = False) 
 
 
 async def _earlier(
-    connection: AsyncConnection, idempotency_key: str | None, digest: str
+    connection: AsyncConnection, idempotency_key: str | None, specification: JobSpecification
 ) -> Job | None:
     if idempotency_key is None:
         return None
@@ -235,11 +263,12 @@ async def _earlier(
     row = (await connection.execute(query)).one_or_none()
     if row is None:
         return None
-    if row.specification_digest != digest:
+    job = job_of(row)
+    if job.specification != specification:
         raise IdempotencyConflict(
             "this Idempotency-Key was sent with another request before: use a new key for a new job"
         )
-    return job_of(row)
+    return job
 
 
 async def _store_tags(connection: AsyncConnection, seq: int, tags: dict[str, str]) -> None:

@@ -7,8 +7,10 @@ from sqlalchemy import (
     JSON,
     BigInteger,
     Column,
+    ColumnElement,
     DateTime,
     Dialect,
+    Float,
     ForeignKey,
     Index,
     Integer,
@@ -16,9 +18,12 @@ from sqlalchemy import (
     String,
     Table,
     Text,
+    literal_column,
     text,
 )
 from sqlalchemy.types import TypeDecorator
+
+from runnerd.jobs import DEFAULT_QUEUE, PLACES_PER_PRIORITY
 
 
 class UtcDateTime(TypeDecorator[datetime]):
@@ -40,6 +45,16 @@ class UtcDateTime(TypeDecorator[datetime]):
 metadata = MetaData()
 # SQLite counts up by itself only in a column declared INTEGER.
 Serial = BigInteger().with_variant(Integer, "sqlite")
+
+
+# Words of partial indexes: a query is served by such an index if it says the same in the same
+# words, which no bound parameter does.
+is_queued = text("jobs.state = 'queued'")
+is_live = text("jobs.state IN ('preparing', 'running', 'finishing')")
+is_parked = text("jobs.parked_at IS NOT NULL")
+place_in_line: ColumnElement[int] = literal_column(
+    f"(jobs.seq - jobs.priority * {PLACES_PER_PRIORITY})", BigInteger
+)
 
 
 def where(condition: str) -> dict[str, Any]:
@@ -64,6 +79,12 @@ jobs = Table(
     Column("attempt", Integer, nullable=False, server_default=text("0")),
     Column("retries", Integer, nullable=False, server_default=text("0")),
     Column("not_before", UtcDateTime),
+    Column("queue", String(64), nullable=False, server_default=text(f"'{DEFAULT_QUEUE}'")),
+    Column("priority", Integer, nullable=False, server_default=text("0")),
+    Column("cpus", Float, nullable=False, server_default=text("0")),
+    Column("memory_bytes", BigInteger, nullable=False, server_default=text("0")),
+    Column("gpus", Integer, nullable=False, server_default=text("0")),
+    Column("parked_at", UtcDateTime),
     Column("environment_key", String(64)),
     Column("run_id", String(64)),
     Column("model_version", String(32)),
@@ -73,8 +94,14 @@ jobs = Table(
     Column("started_at", UtcDateTime),
     Column("completed_at", UtcDateTime),
     Column("cancel_requested_at", UtcDateTime),
-    Index("jobs_queued", "seq", **where("state = 'queued'")),
-    Index("jobs_live", "state", **where("state IN ('preparing', 'running', 'finishing')")),
+    Index(
+        "jobs_line",
+        text(f"(seq - priority * {PLACES_PER_PRIORITY})"),
+        "queue",
+        **where("state = 'queued'"),
+    ),
+    Index("jobs_live", "node", "queue", **where("state IN ('preparing', 'running', 'finishing')")),
+    Index("jobs_parked", "seq", **where("parked_at IS NOT NULL")),
     Index("jobs_state", "state", "seq"),
     Index("jobs_experiment", "experiment_name", "seq"),
     Index("jobs_model", "model_name", "seq"),
@@ -104,6 +131,7 @@ attempts = Table(
     Column("created_at", UtcDateTime, nullable=False),
     Column("script_started_at", UtcDateTime),
     Column("ended_at", UtcDateTime),
+    Column("gpus", JSON(none_as_null=True)),
 )
 
 events = Table(
@@ -161,6 +189,7 @@ nodes = Table(
     Column("holder", String(32)),
     Column("started_at", UtcDateTime, nullable=False),
     Column("seen_at", UtcDateTime, nullable=False),
+    Column("capacity", JSON(none_as_null=True)),
 )
 
 tokens = Table(

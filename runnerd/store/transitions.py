@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from sqlalchemy import insert, select, update
+from sqlalchemy import insert, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from runnerd.jobs import JobState, may_change
@@ -38,31 +38,32 @@ async def change_state(
             jobs.c.id == job_id, jobs.c.state == old, jobs.c.lease_token.is_not_distinct_from(lease)
         )
         .values(state=new, **(values or {}))
+        .returning(jobs.c.attempt)
     )
-    if changed.rowcount != 1:
+    attempt = changed.scalar_one_or_none()
+    if attempt is None:
         raise StaleLease(f"job {job_id} is no longer {old} under this lease")
-    await write_event(connection, job_id, kind, reason=reason, data=data)
+    await write_event(connection, job_id, attempt, new, kind, reason=reason, data=data)
 
 
 async def write_event(
     connection: AsyncConnection,
     job_id: str,
+    attempt: int,
+    state: JobState,
     kind: str,
     *,
     reason: str = "",
     data: Mapping[str, Any] | None = None,
 ) -> None:
-    """Add a line to a job's history, with the state and attempt that the job has now."""
-    row = (
-        await connection.execute(select(jobs.c.state, jobs.c.attempt).where(jobs.c.id == job_id))
-    ).one()
+    """Add a line to a job's history; the job stands at ``attempt`` and in ``state``."""
     await connection.execute(
         insert(events).values(
             job_id=job_id,
-            attempt=row.attempt,
+            attempt=attempt,
             at=now(),
             kind=kind,
-            state=row.state,
+            state=state,
             reason=reason,
             data=dict(data or {}),
         )

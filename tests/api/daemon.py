@@ -25,6 +25,7 @@ from runnerd.serving import Serving
 from runnerd.settings import ServerSettings, Settings
 from runnerd.store import Claim, Store
 from runnerd.testing import FakeTracker
+from tests.offers import offer
 
 JOBS = "/mlops/training/jobs"
 UPLOAD = "/mlops/training/upload"
@@ -77,7 +78,7 @@ class Daemon:
         return job_id
 
     async def claim(self) -> Claim:
-        claim = await self.store.claim("local", "subprocess", 1000)
+        claim = await self.store.claim(offer("local", 1000))
         assert claim is not None
         return claim
 

@@ -12,6 +12,7 @@ from runnerd.jobs import JobState
 from runnerd.store import Store, migrations
 from runnerd.store.engine import run_blocking
 from tests.conftest import ROOT
+from tests.offers import offer
 
 SPECIFICATION = {
     "script_name": "train.py",
@@ -87,7 +88,7 @@ async def _read_and_carry_on(url: str) -> None:
         assert node_left.job.specification.tags == {"team": "blue"}
         assert (await store.makings(node_left.job.id)).of_attempt(1).runs[0].run_id == "run-1"
         await store.finish(node_left, JobState.RUNNING, JobState.FAILED, error="x")
-        claim = await store.claim("a", "subprocess", 1)
+        claim = await store.claim(offer("a", 1))
         assert claim is not None and claim.job.id == f"{0:032x}"
         assert (await store.request_retry(f"{2:032x}")).state is JobState.QUEUED
 

@@ -10,6 +10,7 @@ from runnerd.jobs import (
     Outcome,
 )
 from runnerd.store import Claim, StaleLease, Store, WrongState
+from tests.offers import offer
 from tests.store.conftest import specification
 
 pytestmark = pytest.mark.anyio
@@ -17,28 +18,28 @@ pytestmark = pytest.mark.anyio
 
 async def claimed(store: Store) -> Claim:
     await store.submit(specification())
-    claim = await store.claim("here", "subprocess", 100)
+    claim = await store.claim(offer("here", 100))
     assert claim is not None
     return claim
 
 
 async def test_the_oldest_is_claimed_first_and_slots_are_counted_from_rows(store: Store) -> None:
     ids = [(await store.submit(specification())).job.id for _ in range(3)]
-    first = await store.claim("here", "subprocess", 2)
-    second = await store.claim("here", "subprocess", 2)
+    first = await store.claim(offer("here", 2))
+    second = await store.claim(offer("here", 2))
     assert first is not None and second is not None
     assert [first.job.id, second.job.id] == ids[:2]
-    assert await store.claim("here", "subprocess", 2) is None
+    assert await store.claim(offer("here", 2)) is None
     await store.finish(first, JobState.PREPARING, JobState.FAILED, error="x")
-    third = await store.claim("here", "subprocess", 2)
+    third = await store.claim(offer("here", 2))
     assert third is not None and third.job.id == ids[2]
 
 
 async def test_looking_for_work_in_vain_wakes_nobody(store: Store) -> None:
     await claimed(store)
     with store.changes() as changes:
-        assert await store.claim("here", "subprocess", 1) is None
-        assert await store.claim("here", "subprocess", 2) is None
+        assert await store.claim(offer("here", 1)) is None
+        assert await store.claim(offer("here", 2)) is None
         assert not await changes.wait(0)
 
 
@@ -137,13 +138,13 @@ async def lost(store: Store, claim: Claim, delay: float) -> None:
 async def test_a_requeued_job_is_claimed_again_when_its_time_has_come(store: Store) -> None:
     first = await claimed(store)
     await lost(store, first, 3600)
-    assert await store.claim("here", "subprocess", 1) is None
+    assert await store.claim(offer("here", 1)) is None
     waiting = await store.get_job(first.job.id)
     assert (waiting.state, waiting.retries, waiting.run_id) == (JobState.QUEUED, 1, None)
 
     second = await claimed(store)
     await lost(store, second, -1)
-    again = await store.claim("here", "subprocess", 1)
+    again = await store.claim(offer("here", 1))
     assert again is not None
     assert (again.job.id, again.attempt.number) == (second.job.id, 2)
     await store.note_run(again.job.id, "run-2")
@@ -165,5 +166,5 @@ async def test_a_retry_by_hand_begins_anew(store: Store) -> None:
     job = await store.request_retry(claim.job.id)
     assert (job.state, job.error, job.run_id, job.warnings) == (JobState.QUEUED, None, None, ())
     assert job.completed_at is None
-    again = await store.claim("here", "subprocess", 1)
+    again = await store.claim(offer("here", 1))
     assert again is not None and again.attempt.number == 2

@@ -2,18 +2,20 @@
 
 import pytest
 
-from runnerd.jobs import JobState
+from runnerd.jobs import Capacity, JobState
 from runnerd.store import NodeTaken, StaleLease, Store, leases, nodes
+from tests.offers import offer
 from tests.store.conftest import specification
 
+ALONE = Capacity(1)
 pytestmark = pytest.mark.anyio
 
 
 async def test_a_name_belongs_to_one_place_while_its_daemon_lives(store: Store) -> None:
-    await store.take_seat("a", "http://one", "place-1")
+    await store.take_seat("a", "http://one", "place-1", ALONE)
     with pytest.raises(NodeTaken, match=r"'a'.*http://one.*runnerd.toml"):
-        await store.take_seat("a", "http://two", "place-2")
-    await store.take_seat("b", "http://two", "place-2")
+        await store.take_seat("a", "http://two", "place-2", ALONE)
+    await store.take_seat("b", "http://two", "place-2", ALONE)
     assert [(node.name, node.alive) for node in await store.list_nodes()] == [
         ("a", True),
         ("b", True),
@@ -21,8 +23,8 @@ async def test_a_name_belongs_to_one_place_while_its_daemon_lives(store: Store) 
 
 
 async def test_a_restart_in_the_same_place_is_never_refused(store: Store) -> None:
-    dead = await store.take_seat("a", "http://one:1", "place-1")
-    again = await store.take_seat("a", "http://one:2", "place-1")
+    dead = await store.take_seat("a", "http://one:1", "place-1", ALONE)
+    again = await store.take_seat("a", "http://one:2", "place-1", ALONE)
     await store.beat(again)
     with pytest.raises(NodeTaken):
         await store.beat(dead)
@@ -33,18 +35,18 @@ async def test_a_restart_in_the_same_place_is_never_refused(store: Store) -> Non
 async def test_a_name_that_was_left_or_has_expired_is_free(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    left = await store.take_seat("a", "http://one", "place-1")
+    left = await store.take_seat("a", "http://one", "place-1", ALONE)
     await store.leave_seat(left)
     assert [node.alive for node in await store.list_nodes()] == [False]
-    await store.take_seat("a", "http://two", "place-2")
+    await store.take_seat("a", "http://two", "place-2", ALONE)
     monkeypatch.setattr(nodes, "LEASE_SECONDS", -1)
     assert [node.alive for node in await store.list_nodes()] == [False]
-    await store.take_seat("a", "http://three", "place-3")
+    await store.take_seat("a", "http://three", "place-3", ALONE)
 
 
 async def test_leaving_late_takes_nothing_from_the_successor(store: Store) -> None:
-    late = await store.take_seat("a", "http://one", "place-1")
-    fresh = await store.take_seat("a", "http://one", "place-1")
+    late = await store.take_seat("a", "http://one", "place-1", ALONE)
+    fresh = await store.take_seat("a", "http://one", "place-1", ALONE)
     await store.leave_seat(late)
     await store.beat(fresh)
     assert [node.alive for node in await store.list_nodes()] == [True]
@@ -53,11 +55,11 @@ async def test_leaving_late_takes_nothing_from_the_successor(store: Store) -> No
 async def test_a_claim_has_an_end_that_the_heartbeat_moves(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    seat = await store.take_seat("a", "http://one", "place-1")
+    seat = await store.take_seat("a", "http://one", "place-1", ALONE)
     monkeypatch.setattr(leases, "LEASE_SECONDS", -5)
     for _ in range(2):
         await store.submit(specification())
-        assert await store.claim("a", "subprocess", 2) is not None
+        assert await store.claim(offer("a", 2)) is not None
     (node,) = await store.list_nodes()
     assert (node.live_jobs, node.expired_leases) == (2, 2)
     await store.beat(seat)
@@ -70,9 +72,9 @@ async def test_expiry_alone_gives_a_job_to_nobody(
 ) -> None:
     monkeypatch.setattr(leases, "LEASE_SECONDS", -5)
     job = (await store.submit(specification())).job
-    held = await store.claim("a", "subprocess", 1)
+    held = await store.claim(offer("a", 1))
     assert held is not None
-    assert await store.claim("b", "subprocess", 9) is None
+    assert await store.claim(offer("b", 9)) is None
     assert await store.take_over("b") == []
     await store.finish(held, JobState.PREPARING, JobState.FAILED, error="x")
     assert (await store.get_job(job.id)).state is JobState.FAILED
@@ -80,7 +82,7 @@ async def test_expiry_alone_gives_a_job_to_nobody(
 
 async def test_a_node_elsewhere_is_one_with_a_place_of_its_own(store: Store) -> None:
     for name, place in (("a", "place-1"), ("renamed", "place-1"), ("b", "place-2")):
-        await store.take_seat(name, f"http://{name}", place)
+        await store.take_seat(name, f"http://{name}", place, ALONE)
     assert await store.url_elsewhere("b", "a") == "http://b"
     assert await store.url_elsewhere("renamed", "a") is None
     assert await store.url_elsewhere("unknown", "a") is None
@@ -89,8 +91,8 @@ async def test_a_node_elsewhere_is_one_with_a_place_of_its_own(store: Store) -> 
 async def test_strays_are_taken_and_what_is_carried_is_left_alone(store: Store) -> None:
     for _ in range(2):
         await store.submit(specification())
-    carried = await store.claim("a", "subprocess", 2)
-    stray = await store.claim("a", "subprocess", 2)
+    carried = await store.claim(offer("a", 2))
+    stray = await store.claim(offer("a", 2))
     assert carried is not None and stray is not None
     (found,) = await store.take_over("a", known=[carried.job.id])
     assert found.job.id == stray.job.id

@@ -10,6 +10,7 @@ import pytest
 
 from runnerd.jobs import JobState
 from runnerd.store import Store, StoreAway, UnsupportedDatabase, migrations, postgres
+from tests.offers import offer
 from tests.postgres import PASSWORD, PostgresServer, postgres_server
 from tests.store.conftest import specification
 
@@ -29,7 +30,7 @@ async def test_claims_at_the_same_moment_never_give_the_same_job(postgres_url: s
         claimed: list[str] = []
 
         async def claim_all(daemon: Store, node: str) -> None:
-            while claim := await daemon.claim(node, "subprocess", 100):
+            while claim := await daemon.claim(offer(node, 100)):
                 claimed.append(claim.job.id)
 
         async with anyio.create_task_group() as group:
@@ -41,9 +42,9 @@ async def test_claims_at_the_same_moment_never_give_the_same_job(postgres_url: s
 async def test_the_slots_of_a_node_are_its_own(store: Store) -> None:
     for _ in range(3):
         await store.submit(specification())
-    assert await store.claim("a", "subprocess", 1) is not None
-    assert await store.claim("a", "subprocess", 1) is None
-    assert await store.claim("b", "subprocess", 1) is not None
+    assert await store.claim(offer("a", 1)) is not None
+    assert await store.claim(offer("a", 1)) is None
+    assert await store.claim(offer("b", 1)) is not None
 
 
 async def test_the_same_key_on_two_daemons_makes_one_job(postgres_url: str) -> None:
@@ -82,7 +83,7 @@ async def test_a_change_wakes_the_listeners_of_another_daemon(postgres_url: str)
 async def test_what_no_text_of_postgres_can_hold_is_replaced(postgres_url: str) -> None:
     async with Store(postgres_url) as store:
         job = (await store.submit(specification())).job
-        claim = await store.claim("here", "subprocess", 1)
+        claim = await store.claim(offer("here", 1))
         assert claim is not None
         await store.finish(claim, JobState.PREPARING, JobState.FAILED, error="bad \0 byte")
         assert (await store.get_job(job.id)).error == "bad � byte"

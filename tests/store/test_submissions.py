@@ -16,6 +16,7 @@ from runnerd.store import (
     UnsupportedDatabase,
     WrongState,
 )
+from tests.offers import offer
 from tests.store.conftest import specification
 
 pytestmark = pytest.mark.anyio
@@ -126,7 +127,7 @@ async def test_cancelling_a_queued_job_ends_it_once(store: Store) -> None:
 
 async def test_a_running_job_is_asked_once_and_a_completed_one_refuses(store: Store) -> None:
     job = (await store.submit(specification())).job
-    claim = await store.claim("here", "subprocess", 1)
+    claim = await store.claim(offer("here", 1))
     assert claim is not None
     await store.request_cancel(job.id)
     await store.request_cancel(job.id)
@@ -135,7 +136,7 @@ async def test_a_running_job_is_asked_once_and_a_completed_one_refuses(store: St
     assert kinds == ["submitted", "claimed", "cancel_requested"]
 
     other = (await store.submit(specification())).job
-    held = await store.claim("here", "subprocess", 2)
+    held = await store.claim(offer("here", 2))
     assert held is not None
     await store.finish(held, JobState.PREPARING, JobState.FAILED, error="x")
     with pytest.raises(WrongState, match="failed"):

@@ -6,6 +6,7 @@ import pytest
 
 from runnerd.jobs import Handle, JobState
 from runnerd.store import Identity, Store, TokenExists, TokenNotFound
+from tests.offers import offer
 from tests.store.conftest import specification
 
 pytestmark = pytest.mark.anyio
@@ -38,7 +39,7 @@ async def test_the_secret_is_nowhere_in_the_files(sqlite_store: Store, tmp_path:
     store = sqlite_store
     secret = (await store.create_token("ops")).secret.encode()
     await store.submit(specification())
-    claim = await store.claim("here", "subprocess", 1)
+    claim = await store.claim(offer("here", 1))
     assert claim is not None
     job_secret = (await store.note_launch(claim, Handle(1, "x"), "key")).encode()
     written = b"".join(path.read_bytes() for path in tmp_path.iterdir())
@@ -48,7 +49,7 @@ async def test_the_secret_is_nowhere_in_the_files(sqlite_store: Store, tmp_path:
 
 async def test_a_jobs_token_dies_with_the_job(store: Store) -> None:
     job = (await store.submit(specification())).job
-    claim = await store.claim("here", "subprocess", 1)
+    claim = await store.claim(offer("here", 1))
     assert claim is not None
     first = await store.note_launch(claim, Handle(1, "x"), "key")
     second = await store.note_launch(claim, Handle(1, "x"), "key")

@@ -9,7 +9,7 @@ from runnerd.api.answers import event_answer, json_answer
 from runnerd.api.endpoints import CURSOR, FOLLOW, JOB_ID, LAST_EVENT_ID, LIMIT, Endpoint
 from runnerd.api.following import FOLLOWING, JobView
 from runnerd.api.queries import (
-    follow_in,
+    flag_in,
     job_id_of,
     last_event_id_of,
     limit_in,
@@ -31,7 +31,7 @@ async def events(request: web.Request) -> web.StreamResponse:
     limit = limit_in(query)
     job = await store.get_job(job_id_of(request))
     after = _cursor_in(query)
-    if follow_in(query) and request.method != "HEAD":
+    if flag_in(query, "follow") and request.method != "HEAD":
         return await _follow(request, job.id, max(after, last_event_id_of(request)))
     found = await store.events(job.id, after=after, limit=limit + 1)
     page = found[:limit]

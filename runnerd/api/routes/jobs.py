@@ -10,7 +10,7 @@ from runnerd.api.bodies import check_json, read_bytes
 from runnerd.api.endpoints import CURSOR, JOB_ID, LIMIT, Endpoint, Parameter
 from runnerd.api.joblogs import open_log
 from runnerd.api.problems import Problem
-from runnerd.api.queries import fault_in_query, job_id_of, limit_in, query_of
+from runnerd.api.queries import fault_in_query, flag_in, job_id_of, limit_in, query_of
 from runnerd.api.schemas.common import NoFields
 from runnerd.api.schemas.training import JobDetail, JobList, JobSummary
 from runnerd.api.services import SERVICES, Services
@@ -19,7 +19,9 @@ from runnerd.plugins import PluginError
 
 LOG_SECONDS = 5.0
 _STATUSES = [status.value for status in JobStatus]
-_FILTERS = frozenset({"status", "experiment_name", "model_name", "tag", "limit", "cursor"})
+_FILTERS = frozenset(
+    {"status", "experiment_name", "model_name", "tag", "queue", "parked", "limit", "cursor"}
+)
 _log = structlog.get_logger(__name__)
 
 
@@ -30,9 +32,17 @@ async def get_job(request: web.Request) -> web.Response:
     logs, log_fault = await _tail(services, job)
     fields = summary_fields(job)
     fields["warnings"] = (*job.warnings, *log_fault)
+    fields["waiting_for"] = await _waiting_for(services, job)
     return json_answer(
         JobDetail.model_validate({**fields, "logs": logs, **await _end_of(services, job)})
     )
+
+
+async def _waiting_for(services: Services, job: Job) -> str | None:
+    """Say what a queued job waits for; what the others on the queue do is not known here."""
+    if job.state is JobState.QUEUED and services.intake.draining:
+        return "a daemon that takes work: this one drains, until it is resumed or restarted"
+    return await services.store.waiting_for(job, services.settings.queue_limits())
 
 
 async def _tail(services: Services, job: Job) -> tuple[str, tuple[str, ...]]:
@@ -67,6 +77,8 @@ async def list_jobs(request: web.Request) -> web.Response:
         experiment_name=query.get("experiment_name"),
         model_name=query.get("model_name"),
         tag=_tag_in(query),
+        queue=query.get("queue"),
+        parked=flag_in(query, "parked"),
         limit=limit_in(query),
         cursor=query.get("cursor"),
     )
@@ -110,6 +122,14 @@ async def retry(request: web.Request) -> web.Response:
     return json_answer(summary_of(job), status=202)
 
 
+async def release(request: web.Request) -> web.Response:
+    """Queue a parked job again."""
+    query_of(request, frozenset())
+    await refuse_content(request)
+    job = await request.app[SERVICES].store.release(job_id_of(request))
+    return json_answer(summary_of(job), status=202)
+
+
 async def refuse_content(request: web.Request) -> None:
     """Take no body, or an empty object."""
     body = await read_bytes(request) if request.can_read_body else b""
@@ -122,6 +142,13 @@ _FILTER_PARAMETERS = (
     Parameter("experiment_name", "query", "Jobs of this experiment."),
     Parameter("model_name", "query", "Jobs that train this model."),
     Parameter("tag", "query", "Jobs with this tag: `key`, or `key=value`."),
+    Parameter("queue", "query", "Jobs of this queue."),
+    Parameter(
+        "parked",
+        "query",
+        "Jobs that wait for their release.",
+        {"type": "boolean", "default": False},
+    ),
     LIMIT,
     CURSOR,
 )
@@ -167,6 +194,19 @@ ENDPOINTS = (
         "training",
         description="A new attempt of the same job; what earlier ones wrote and made stays. "
         "409 until the job has ended.",
+        answer=JobSummary,
+        status=202,
+        parameters=(JOB_ID,),
+        errors=(400, 404, 409, 413, 415, 422),
+    ),
+    Endpoint(
+        "POST",
+        "/mlops/training/jobs/{job_id}/release",
+        release,
+        "Release a parked job",
+        "training",
+        description="A new attempt of a job that infrastructure failed again and again, once the "
+        "cause is mended. 409 for a job that is not parked.",
         answer=JobSummary,
         status=202,
         parameters=(JOB_ID,),

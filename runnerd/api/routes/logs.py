@@ -9,7 +9,7 @@ from runnerd.api.endpoints import FOLLOW, JOB_ID, LAST_EVENT_ID, RANGE, Endpoint
 from runnerd.api.following import FOLLOWING, JobView
 from runnerd.api.joblogs import JobLog, open_log
 from runnerd.api.queries import (
-    follow_in,
+    flag_in,
     job_id_of,
     last_event_id_of,
     query_of,
@@ -34,7 +34,7 @@ async def logs(request: web.Request) -> web.StreamResponse:
     job_id = job_id_of(request)
     job = await services.store.get_job(job_id)
     log = await open_log(services, job.id)
-    if follow_in(query) and request.method != "HEAD":
+    if flag_in(query, "follow") and request.method != "HEAD":
         return await _follow(request, job_id, log)
     size = await log.size()
     asked = range_of(request, size)

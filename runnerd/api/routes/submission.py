@@ -6,6 +6,7 @@ from runnerd.api.answers import as_submitted, json_answer
 from runnerd.api.bodies import check_fields, problem_of_faults, read_json
 from runnerd.api.endpoints import IDEMPOTENCY_KEY, Endpoint
 from runnerd.api.forms import read_form
+from runnerd.api.places import place_of
 from runnerd.api.problems import Fault
 from runnerd.api.queries import idempotency_key_of
 from runnerd.api.schemas.common import OVERRIDDEN_TAGS
@@ -31,6 +32,7 @@ async def upload(request: web.Request) -> web.Response:
     else:
         fields, script = await _from_json(request, services)
     check_requirements(fields.requirements, allow_urls=services.settings.environments.allow_urls)
+    place = await place_of(services, fields)
     specification = JobSpecification(
         script_name=safe_name(fields.script_name),
         script=script,
@@ -41,6 +43,9 @@ async def upload(request: web.Request) -> web.Response:
         timeout=fields.timeout or services.settings.jobs.default_timeout,
         tags=fields.tags,
         max_retries=_or_default(fields.max_retries, services.settings.jobs.max_retries),
+        queue=place.queue,
+        priority=place.priority,
+        resources=place.resources,
     )
     submission = await services.store.submit(specification, idempotency_key=key)
     return json_answer(

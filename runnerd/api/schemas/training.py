@@ -16,6 +16,16 @@ REQUIREMENTS_LIMIT = 1000
 REQUIREMENT_CHARACTERS = 2000
 OVERRIDDEN_VARIABLES = re.compile(r"MLFLOW_TRACKING_(URI|TOKEN)|RUNNERD_.*")
 
+_MEMORY = re.compile(r"\s*(\d{1,15}(?:\.\d{1,9})?)\s*([KMGT]?i?B?|)\s*", re.IGNORECASE)
+_UNITS = {
+    "": 1,
+    "B": 1,
+    **{
+        f"{letter}{ending}": (1000 if ending == "B" else 1024) ** power
+        for power, letter in enumerate("KMGT", start=1)
+        for ending in ("", "I", "B", "IB")
+    },
+}
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
@@ -59,6 +69,15 @@ def _requirements(value: list[str]) -> list[str]:
     return value
 
 
+def _memory(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    found = _MEMORY.fullmatch(value)
+    if found is None:
+        raise ValueError('must be bytes, or a number with a unit: "512MiB", "8GiB", "2TB"')
+    return int(float(found[1]) * _UNITS[found[2].upper()])
+
+
 def _or_list(value: object) -> object:
     return [] if value is None else value
 
@@ -92,6 +111,25 @@ class TrainingFields(FixedBody):
         "`jobs.retry_on`; `jobs.max_retries` if left out.",
     )
     tags: Tags = Field({}, description="Put on the MLflow run and on the model version.")
+    queue: Annotated[str | None, Field(max_length=64)] = Field(
+        None, description="A queue of the settings; `default` if left out."
+    )
+    priority: Annotated[int | None, Field(ge=-100, le=100)] = Field(
+        None,
+        description="Each point passes up to 100 jobs that were submitted earlier; the queue's own "
+        "if left out.",
+    )
+    cpus: Annotated[float | None, Field(ge=0, le=100_000, allow_inf_nan=False)] = Field(
+        None, description="Processors that the job takes, also parts of one."
+    )
+    memory: Annotated[int | None, BeforeValidator(_memory), Field(ge=0, le=2**60)] = Field(
+        None,
+        description="Memory that the job takes: bytes, or a text with a unit as `8GiB`.",
+        json_schema_extra={"anyOf": [{"type": "integer"}, {"type": "string"}, {"type": "null"}]},
+    )
+    gpus: Annotated[int | None, Field(ge=0, le=1024)] = Field(
+        None, description="Whole devices, which the script finds in `CUDA_VISIBLE_DEVICES`."
+    )
 
 
 class TrainingRequest(TrainingFields):
@@ -143,6 +181,14 @@ class JobAnswer(Answer):
     warnings: tuple[str, ...] = ()
 
 
+class AskedResources(Answer):
+    """What a job takes of its node."""
+
+    cpus: float
+    memory_bytes: int
+    gpus: int
+
+
 class JobSummary(JobAnswer):
     """A job in a list."""
 
@@ -153,12 +199,19 @@ class JobSummary(JobAnswer):
     attempt: int = 0
     environment_key: str | None = None
     tags: dict[str, str]
+    queue: str
+    priority: int
+    resources: AskedResources
+    parked: bool = Field(
+        description="It failed by infrastructure again and again, and waits for its release."
+    )
 
 
 class JobDetail(JobSummary):
     """A job with the last part of its output."""
 
     logs: str = ""
+    waiting_for: str | None = Field(None, description="What a queued job waits for, in words.")
     exit_code: int | None = None
     signal: int | None = None
     cause: str | None = Field(None, description="Why the script is over, in one word.")

@@ -27,6 +27,7 @@ from runnerd.scheduler import HealthBoard, keep_watch
 from runnerd.serving import Serving
 from runnerd.settings import ServerSettings, Settings, TrackingSettings
 from runnerd.store import Store
+from tests.offers import offer
 
 CLIENTS = Path(__file__).parent / "clients"
 
@@ -67,7 +68,7 @@ class Origin:
             tags=tags,
         )
         job = (await store.submit(specification)).job
-        claim = await store.claim("here", "subprocess", 1000)
+        claim = await store.claim(offer("here", 1000))
         assert claim is not None and claim.job.id == job.id
         return WorkingJob(job.id, await store.note_launch(claim, Handle(1, "x"), "e" * 64))
 
