@@ -43,7 +43,7 @@ async def place_of(services: Services, fields: TrainingFields) -> Place:
 async def _require(services: Services, asked: Resources) -> None:
     """Refuse what no node could give even when it is idle; one that is away may come back."""
     nodes = await services.store.list_nodes()
-    if _has_any(nodes, asked):
+    if not nodes or _has_any(nodes, asked):
         return
     asked_alone = {
         "cpus": Resources(cpus=asked.cpus),

@@ -11,7 +11,7 @@ from runnerd.jobs.resources import (
     Resources,
     Room,
     first_that_fits,
-    gib,
+    in_gib,
 )
 from runnerd.jobs.retry import retry_delay, should_park, should_retry
 from runnerd.jobs.specification import JobSpecification
@@ -45,7 +45,7 @@ __all__ = [
     "Room",
     "diagnose",
     "first_that_fits",
-    "gib",
+    "in_gib",
     "may_change",
     "retry_delay",
     "script_fault",

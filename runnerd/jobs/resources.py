@@ -31,7 +31,7 @@ class Resources(BaseModel):
         """Say what is asked for: ``2 CPUs, 8 GiB and 1 GPU``."""
         return _listed(
             _counted(self.cpus, "CPU") if self.cpus else "",
-            gib(self.memory_bytes) if self.memory_bytes else "",
+            in_gib(self.memory_bytes) if self.memory_bytes else "",
             _counted(self.gpus, "GPU") if self.gpus else "",
         )
 
@@ -77,7 +77,7 @@ class Capacity:
         """Say what there is, without the slots."""
         return _listed(
             "" if self.cpus is None else _counted(self.cpus, "CPU"),
-            "" if self.memory_bytes is None else gib(self.memory_bytes),
+            "" if self.memory_bytes is None else in_gib(self.memory_bytes),
             "" if self.gpus is None else _counted(len(self.gpus), "GPU"),
         )
 
@@ -121,9 +121,9 @@ def first_that_fits(line: Sequence[Resources], room: Room) -> int | None:
     return None
 
 
-def gib(size: float) -> str:
-    """Write a number of bytes as people do: ``7.5 GiB``."""
-    return f"{size / 1024**3:.3g} GiB"
+def in_gib(size: float) -> str:
+    """Write a number of bytes as people do: ``7.5 GiB``, and ``512 MiB`` of what is less."""
+    return f"{size / 2**30:.3g} GiB" if size >= 2**30 else f"{size / 2**20:.3g} MiB"
 
 
 def _counted(number: float, noun: str) -> str:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from runnerd.jobs import Job, JobState, Resources, Room, gib
+from runnerd.jobs import Job, JobState, Resources, Room, in_gib
 from runnerd.store.base import StorePart
 from runnerd.store.line import (
     full_queues,
@@ -113,7 +113,7 @@ def _lack(whole: Room, free: Room, asked: Resources) -> str | None:
     if free.gpus < asked.gpus:
         return f"{free.gpus:g} of {whole.gpus:g} GPUs are free"
     if free.memory_bytes < asked.memory_bytes:
-        return f"{gib(free.memory_bytes)} of {gib(whole.memory_bytes)} are free"
+        return f"{in_gib(free.memory_bytes)} of {in_gib(whole.memory_bytes)} are free"
     return f"{free.cpus:g} of {whole.cpus:g} CPUs are free"
 
 

@@ -229,13 +229,13 @@ async def test_a_compressed_body_is_refused(daemon: Daemon) -> None:
 
 async def test_unknown_and_overridden_fields_are_named_in_warnings(daemon: Daemon) -> None:
     body = SUBMISSION | {
-        "priority": 1,
+        "colour": 1,
         "environment_vars": {"MLFLOW_TRACKING_URI": "x", "RUNNERD_JOB_ID": "y", "OK": "z"},
         "tags": {"runnerd.job_id": "x"},
     }
     warnings = (await daemon.call("POST", UPLOAD, json=body)).json["warnings"]
     told = " ".join(warnings)
-    for name in ("priority", "MLFLOW_TRACKING_URI", "RUNNERD_JOB_ID", "runnerd.job_id"):
+    for name in ("colour", "MLFLOW_TRACKING_URI", "RUNNERD_JOB_ID", "runnerd.job_id"):
         assert name in told
     assert "OK" not in told
 
@@ -274,13 +274,13 @@ async def test_a_form_says_the_same(daemon: Daemon) -> None:
         timeout="60",
         environment_vars='{"A": "1"}',
         tags='{"team": "x"}',
-        priority="1",
+        colour="1",
     )
     data.add_field("requirements", "numpy")
     data.add_field("file", SOURCE.encode(), filename="train me.py", content_type="text/x-python")
     reply = await daemon.call("POST", UPLOAD, data=data)
     assert reply.status == 202, reply.body
-    assert "priority" in reply.json["warnings"][0]
+    assert "colour" in reply.json["warnings"][0]
     specification = (await daemon.store.get_job(reply.json["job_id"])).specification
     assert specification.script == SOURCE
     assert specification.script_name == "train me.py"
