@@ -102,7 +102,7 @@ async def _build(
     place = place_of(settings.data_dir)
     offer = _offer(settings)
     await parts.enter_async_context(seated(store, settings.node, origin, place, offer.capacity))
-    plugins = load_plugins()
+    plugins = load_plugins(settings.loader.admission())
     storage = _storage(settings, plugins, origin)
     tracker = _tracker(settings, plugins, origin)
     executor = _executor(settings, plugins, origin)

@@ -22,7 +22,7 @@ def config(loaded: Loaded, as_json: bool) -> None:
       runnerd config
       RUNNERD_SERVER_PORT=9000 runnerd config --json
     """
-    rows = list(in_force(loaded, plugin_models()))
+    rows = list(in_force(loaded, plugin_models(loaded.settings)))
     if as_json:
         print_json({row.key: {"value": row.value, "source": row.source} for row in rows})
         return

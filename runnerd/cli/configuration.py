@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict
 
 from runnerd.log import configure
 from runnerd.plugins.loader import load_plugins
-from runnerd.settings import Loaded, SettingsInvalid, load
+from runnerd.settings import Loaded, Settings, SettingsInvalid, load
 
 
 def settings_options(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -29,9 +29,15 @@ def settings_options(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def loaded_settings(config: Path | None, flags: Mapping[str, Any]) -> Loaded:
-    """Load and check the settings, plugins' tables too; what is wrong ends the command."""
+    """Load and check the settings, plugins' tables too; what is wrong ends the command.
+
+    They are read twice: first to learn which plugins may be asked what their tables take.
+    """
+    configure("warning", "console")
     try:
-        return load(config=config, environ=os.environ, flags=flags, known_plugins=plugin_models())
+        first = load(config=config, environ=os.environ, flags=flags)
+        known = plugin_models(first.settings)
+        return load(config=config, environ=os.environ, flags=flags, known_plugins=known)
     except SettingsInvalid as error:
         raise click.ClickException(in_words(error)) from error
 
@@ -40,12 +46,14 @@ class _AnyTable(BaseModel):
     model_config = ConfigDict(extra="allow")
 
 
-@functools.cache
-def plugin_models() -> Mapping[str, type[BaseModel]]:
+def plugin_models(settings: Settings) -> Mapping[str, type[BaseModel]]:
     """Give the model of every plugin's table; of plugins that have none, one that takes all."""
-    configure("warning", "console")
-    plugins = load_plugins()
-    return dict.fromkeys([*plugins.names(), *plugins.broken], _AnyTable) | plugins.settings_models()
+    plugins = _loaded(settings.loader.admission())
+    names = [*plugins.names(), *plugins.unusable]
+    return dict.fromkeys(names, _AnyTable) | plugins.settings_models()
+
+
+_loaded = functools.cache(load_plugins)  # a command asks more than once
 
 
 def in_words(error: SettingsInvalid) -> str:

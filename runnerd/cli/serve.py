@@ -18,12 +18,15 @@ from runnerd.daemon import DaemonRefuses, run
     type=click.Choice(["debug", "info", "warning", "error"]),
     help="The least level that is logged.",
 )
+@click.option("--safe-mode", is_flag=True, help="Load the built-in plugins only.")
 def serve(
     data_dir: Path | None,
     host: str | None,
     port: int | None,
     config: Path | None,
     log_level: str | None,
+    *,
+    safe_mode: bool,
 ) -> None:
     """Run the daemon until it is stopped.
 
@@ -40,6 +43,7 @@ def serve(
         "server.host": host,
         "server.port": port,
         "log.level": log_level,
+        "loader.safe_mode": safe_mode or None,
     }
     try:
         run(loaded_settings(config, flags))

@@ -7,6 +7,7 @@ from runnerd.plugins.errors import (
     OutOfSpace,
     PluginError,
     Refused,
+    TakeOut,
 )
 from runnerd.plugins.executor import (
     Executor,
@@ -15,8 +16,9 @@ from runnerd.plugins.executor import (
     Progress,
     Verdict,
 )
+from runnerd.plugins.fence import API_VERSION
 from runnerd.plugins.health import Condition, Health
-from runnerd.plugins.hookspecs import API_VERSION, PluginContext, hookimpl
+from runnerd.plugins.hookspecs import PluginContext, hookimpl
 from runnerd.plugins.storage import Download, Storage, StoredObject, check_key
 from runnerd.plugins.tracker import (
     Census,
@@ -54,6 +56,7 @@ __all__ = [
     "RunModel",
     "Storage",
     "StoredObject",
+    "TakeOut",
     "Tracker",
     "Verdict",
     "check_key",

@@ -13,7 +13,6 @@ from runnerd.plugins.storage import Storage
 from runnerd.plugins.tracker import Tracker
 
 PROJECT = "runnerd"
-API_VERSION = 1
 
 hookspec = pluggy.HookspecMarker(PROJECT)
 hookimpl = pluggy.HookimplMarker(PROJECT)
@@ -33,7 +32,11 @@ class PluginContext:
 
 @hookspec
 def runnerd_settings() -> Mapping[str, type[BaseModel]]:  # type: ignore[empty-body]
-    """Give the model of each ``[plugins.<name>]`` table that this plugin reads, by its name."""
+    """Give the model of the plugin's table, by the plugin's name: ``{"nfs": NfsSettings}``.
+
+    Called once, when the plugin is loaded, by every command that reads settings: it opens nothing.
+    The name is that of the entry point. A plugin without this hook has no settings of its own.
+    """
 
 
 @hookspec(firstresult=True)

@@ -1,54 +1,64 @@
-"""Finds the installed plugins, checks their settings and builds what is selected."""
+"""Loads the installed plugins, checks their settings and builds what is selected."""
 
-import difflib
-from collections.abc import Iterable, Mapping
-from importlib.metadata import entry_points
+from collections.abc import Mapping
 from typing import Any
 
 import pluggy
 import structlog
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel
 
-from runnerd.plugins import hookspecs
+from runnerd.plugins.errors import PluginError
 from runnerd.plugins.executor import Executor
-from runnerd.plugins.hookspecs import PROJECT, PluginContext
+from runnerd.plugins.finding import Admission, Found, dismiss, find
+from runnerd.plugins.hookspecs import PluginContext
+from runnerd.plugins.installed import Installed, Standing
 from runnerd.plugins.storage import Storage
+from runnerd.plugins.tables import PluginMisconfigured, checked, nearest
 from runnerd.plugins.tracker import Tracker
 
+KINDS: dict[str, type] = {"storage": Storage, "executor": Executor, "tracker": Tracker}
 _log = structlog.get_logger(__name__)
 
 
 class PluginUnknown(Exception):
-    """No plugin of that name can be used; the text names the nearest one, or why it is broken."""
-
-
-class PluginMisconfigured(Exception):
-    """A ``[plugins.<name>]`` table is wrong; the text names each key and what to do about it."""
+    """No plugin of that name can be used; the text names the nearest one, or why it can't be."""
 
 
 class Plugins:
-    """The plugins that could be loaded. ``broken`` says of the others why they could not."""
+    """The plugins of this installation, and what those that are loaded can build."""
 
-    def __init__(self, manager: pluggy.PluginManager, broken: Mapping[str, str]) -> None:
-        self._manager = manager
+    def __init__(self, found: Found) -> None:
+        self._manager = found.manager
         self._models: dict[str, type[BaseModel]] = {}
-        self._providers = dict(manager.list_name_plugin())
-        self.broken = dict(broken)
-        for entry, plugin in manager.list_name_plugin():
-            try:
-                models = self._only(plugin, "runnerd_settings")()
-            except Exception as error:  # a plugin that fails takes down itself only
-                manager.unregister(plugin)
-                self._providers.pop(entry)
-                _skip(self.broken, entry, error)
-                continue
-            for declared in models:
-                self._models.update(declared)
-                self._providers.update(dict.fromkeys(declared, plugin))
+        self._providers: dict[str, object] = {}
+        self.installed = found.installed
+        for plugin in self.installed:
+            if plugin.standing is Standing.LOADED:
+                self._take_up(plugin)
+
+    def _take_up(self, plugin: Installed) -> None:
+        module = self._manager.get_plugin(plugin.name)
+        try:
+            declared: dict[str, type[BaseModel]] = {}
+            for models in self._only(module, "runnerd_settings")():
+                declared.update(models)
+            _require_own_table(plugin.name, declared)
+        except Exception as error:  # a plugin that fails takes down itself only
+            self._manager.unregister(module)
+            dismiss(plugin, Standing.BROKEN, f"{type(error).__name__}: {error}")
+            return
+        self._models.update(declared)
+        self._providers[plugin.name] = module
 
     def names(self) -> list[str]:
         """Give the names under which something can be selected, sorted."""
         return sorted(self._providers)
+
+    @property
+    def unusable(self) -> dict[str, Installed]:
+        """The plugins that are installed and not loaded, by name."""
+        others = (each for each in self.installed if each.standing is not Standing.LOADED)
+        return {each.name: each for each in others if each.name not in self._providers}
 
     def settings_models(self) -> dict[str, type[BaseModel]]:
         """Give the model of every ``[plugins.<name>]`` table, by name."""
@@ -57,90 +67,92 @@ class Plugins:
     def check(self, tables: Mapping[str, Mapping[str, Any]]) -> None:
         """Check every ``[plugins.<name>]`` table; raises ``PluginMisconfigured``.
 
-        A table of a plugin that is installed but broken can't be checked, and passes.
+        A table of a plugin that is installed and not loaded can't be checked, and passes.
         """
         for name, table in tables.items():
             if name in self._models:
                 self._settings(name, table)
-            elif name not in {*self._providers, *self.broken}:
+            elif name not in {*self._providers, *self.unusable}:
                 raise PluginMisconfigured(
-                    f"[plugins.{name}]: there is no such plugin{_nearest(name, self._models)}"
+                    f"[plugins.{name}]: there is no such plugin{nearest(name, self._models)}"
                 )
 
     def storage(self, name: str, table: Mapping[str, Any], context: PluginContext) -> Storage:
         """Build the storage ``name``; raises ``PluginUnknown`` or ``PluginMisconfigured``."""
-        storage: Storage = self._build("storage", name, table, context)
+        storage: Storage = self.build("storage", name, table, context)
         return storage
 
     def executor(self, name: str, table: Mapping[str, Any], context: PluginContext) -> Executor:
         """Build the executor ``name``; raises ``PluginUnknown`` or ``PluginMisconfigured``."""
-        executor: Executor = self._build("executor", name, table, context)
+        executor: Executor = self.build("executor", name, table, context)
         return executor
 
     def tracker(self, name: str, table: Mapping[str, Any], context: PluginContext) -> Tracker:
         """Build the tracker ``name``; raises ``PluginUnknown`` or ``PluginMisconfigured``."""
-        tracker: Tracker = self._build("tracker", name, table, context)
+        tracker: Tracker = self.build("tracker", name, table, context)
         return tracker
 
-    def _build(self, kind: str, name: str, table: Mapping[str, Any], context: PluginContext) -> Any:
-        if name in self.broken and name not in self._providers:
-            raise PluginUnknown(
-                f"the plugin {name!r} is installed but can't be used: {self.broken[name]}"
-            )
-        if name not in self._providers:
-            near = _nearest(name, self._providers)
-            raise PluginUnknown(f"there is no plugin {name!r} for the {kind}{near}")
+    def kinds_of(self, name: str) -> list[str]:
+        """Tell which of storage, executor and tracker the plugin behind a name can build."""
+        module = self._providers.get(name)
+        return [kind for kind in KINDS if hasattr(module, f"runnerd_{kind}")]
+
+    def build(self, kind: str, name: str, table: Mapping[str, Any], context: PluginContext) -> Any:
+        """Build a part of a kind: ``storage``, ``executor`` or ``tracker``. Raises as they do."""
+        module = self._provider(kind, name)
         settings = self._settings(name, table)
-        build = self._only(self._providers[name], f"runnerd_{kind}")
-        built = build(name=name, settings=settings, context=context)
+        hook = self._only(module, f"runnerd_{kind}")
+        _log.debug("hook", hook=f"runnerd_{kind}", plugin=name)
+        try:
+            built = hook(name=name, settings=settings, context=context)
+        except PluginError as error:
+            raise PluginUnknown(f"the {kind} {name!r} can't be used: {error}") from error
+        except Exception as error:
+            _log.exception("a plugin could not build its part", plugin=name, kind=kind)
+            raise PluginUnknown(
+                f"the {kind} {name!r} could not be built ({type(error).__name__}: {error}): look "
+                f"at [plugins.{name}], or select another one"
+            ) from error
         if built is None:
             raise PluginUnknown(f"the plugin {name!r} is no {kind}: select another one")
+        if not isinstance(built, KINDS[kind]):
+            raise PluginUnknown(
+                f"the plugin {name!r} gave {type(built).__name__}, which is no "
+                f"{KINDS[kind].__name__} of runnerd.plugins: select another one"
+            )
         return built
+
+    def _provider(self, kind: str, name: str) -> object:
+        if name in self._providers:
+            return self._providers[name]
+        if name in self.unusable:
+            why = self.unusable[name].why
+            raise PluginUnknown(f"the plugin {name!r} is installed but can't be used: {why}")
+        raise PluginUnknown(
+            f"there is no plugin {name!r} for the {kind}{nearest(name, self._providers)}"
+        )
 
     def _settings(self, name: str, table: Mapping[str, Any]) -> BaseModel | dict[str, Any]:
         model = self._models.get(name)
-        if model is None:
-            return dict(table)
-        try:
-            return model.model_validate(dict(table))
-        except ValidationError as error:
-            faults = "; ".join(_fault(each, model) for each in error.errors(include_url=False))
-            raise PluginMisconfigured(f"[plugins.{name}]: {faults}") from None
+        return dict(table) if model is None else checked(name, table, model)
 
     def _only(self, plugin: object, hook: str) -> pluggy.HookCaller:
         others = [each for each in self._manager.get_plugins() if each is not plugin]
         return self._manager.subset_hook_caller(hook, others)
 
 
-def load_plugins() -> Plugins:
-    """Import every installed plugin; one that fails is logged, skipped and kept in ``broken``."""
-    manager = pluggy.PluginManager(PROJECT)
-    manager.add_hookspecs(hookspecs)
-    broken: dict[str, str] = {}
-    for entry in entry_points(group=PROJECT):
-        try:
-            manager.register(entry.load(), entry.name)
-        except Exception as error:  # whatever a plugin's import raises is its own affair
-            _skip(broken, entry.name, error)
-    return Plugins(manager, broken)
+def _require_own_table(name: str, declared: Mapping[str, object]) -> None:
+    for table in declared:
+        if table != name:
+            raise ValueError(
+                f"it declares [plugins.{table}], but a plugin's only table has its own name: "
+                f"[plugins.{name}]"
+            )
 
 
-def _skip(broken: dict[str, str], name: str, error: Exception) -> None:
-    broken[name] = f"{type(error).__name__}: {error}"
-    _log.warning("a plugin is skipped", plugin=name, why=broken[name])
+def load_plugins(admission: Admission | None = None) -> Plugins:
+    """Import the installed plugins that are admitted, and read which settings they take."""
+    return Plugins(find(admission or Admission()))
 
 
-def _fault(error: Mapping[str, Any], model: type[BaseModel]) -> str:
-    key = ".".join(str(part) for part in error["loc"])
-    if error["type"] == "extra_forbidden":
-        return f"the key {key!r} does not exist{_nearest(key, model.model_fields)}"
-    message = str(error["msg"]).removeprefix("Value error, ")
-    return f"{key}: {message}" if key else message
-
-
-def _nearest(name: str, known: Iterable[str]) -> str:
-    names = sorted(known)
-    near = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
-    if near:
-        return f": did you mean {near[0]!r}?"
-    return f": known are {', '.join(names)}" if names else ""
+__all__ = ["Admission", "PluginMisconfigured", "PluginUnknown", "Plugins", "load_plugins"]

@@ -17,6 +17,7 @@ from pydantic import (
 )
 
 from runnerd.jobs import DEFAULT_QUEUE
+from runnerd.plugins.loader import Admission
 from runnerd.settings import machine
 
 
@@ -196,6 +197,18 @@ class ServingSettings(Section):
     max_rows: Count = 100_000
 
 
+class LoaderSettings(Section):
+    """``[loader]``: which of the installed plugins are imported at all."""
+
+    allow: tuple[str, ...] = ()
+    deny: tuple[str, ...] = ()
+    safe_mode: bool = False
+
+    def admission(self) -> Admission:
+        """Give the loader's own word for it."""
+        return Admission(self.allow, self.deny, self.safe_mode)
+
+
 class LogSettings(Section):
     """``[log]``: the daemon's own log, on standard error."""
 
@@ -219,6 +232,7 @@ class Settings(Section):
     environments: EnvironmentSettings = EnvironmentSettings()
     serving: ServingSettings = ServingSettings()
     log: LogSettings = LogSettings()
+    loader: LoaderSettings = LoaderSettings()
     plugins: dict[str, dict[str, Any]] = {}
 
     def queue(self, name: str) -> QueueSettings | None:

@@ -17,6 +17,7 @@ FLAGS = {
     "server.host": "--host",
     "server.port": "--port",
     "log.level": "--log-level",
+    "loader.safe_mode": "--safe-mode",
 }
 
 _NOT_SETTINGS = re.compile(r"RUNNERD_(URL|TOKEN|CONFIG|JOB_ID|DEMO|TEST_\w*)")

@@ -23,9 +23,13 @@ from runnerd.plugins import (
 from runnerd.plugins.local import LocalStorage
 from runnerd.testing import FakeTracker
 
+RUNNERD_API = 1
 
-class NoSettings(BaseModel):
-    """No table belongs to it."""
+
+class Settings(BaseModel):
+    """With ``unopened`` set its storage is one that can't be opened."""
+
+    unopened: bool = False
 
 
 class HangingStorage(LocalStorage):
@@ -92,13 +96,13 @@ class UnopenedStorage(LocalStorage):
 
 @hookimpl
 def runnerd_settings() -> Mapping[str, type[BaseModel]]:
-    return {"unopened": NoSettings}
+    return {"broken": Settings}
 
 
 @hookimpl
-def runnerd_storage(name: str, settings: Any, context: PluginContext) -> LocalStorage | None:
-    kinds = {"broken": HangingStorage, "unopened": UnopenedStorage}
-    return kinds[name](context.data_dir) if name in kinds else None
+def runnerd_storage(name: str, settings: Settings, context: PluginContext) -> LocalStorage:
+    kind = UnopenedStorage if settings.unopened else HangingStorage
+    return kind(context.data_dir)
 
 
 @hookimpl

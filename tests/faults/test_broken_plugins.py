@@ -60,7 +60,12 @@ def test_three_broken_plugins_at_once(start: Start, site: str) -> None:
 def test_a_plugin_that_can_not_be_opened_is_named(
     data_dir: Path, package_cache: Path, site: str
 ) -> None:
-    variables = {**VARIABLES, "PYTHONPATH": site, "RUNNERD_STORAGE_PLUGIN": "unopened"}
+    variables = {
+        **VARIABLES,
+        "PYTHONPATH": site,
+        "RUNNERD_STORAGE_PLUGIN": "broken",
+        "RUNNERD_PLUGINS_BROKEN_UNOPENED": "true",
+    }
     with (
         pytest.raises(AssertionError, match="did not get ready") as refused,
         running_daemon(data_dir, package_cache, variables=variables),

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict
 from runnerd.executors.subprocess.executor import SubprocessExecutor
 from runnerd.plugins import Executor, PluginContext, hookimpl
 
+RUNNERD_API = 1
 NAME = "subprocess"
 
 

@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict
 from runnerd.plugins.hookspecs import PluginContext, hookimpl
 from runnerd.plugins.local.storage import LocalStorage
 
+RUNNERD_API = 1
 NAME = "local"
 
 __all__ = ["LocalSettings", "LocalStorage", "runnerd_settings", "runnerd_storage"]

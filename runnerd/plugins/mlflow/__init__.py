@@ -8,6 +8,7 @@ from runnerd.plugins.hookspecs import PluginContext, hookimpl
 from runnerd.plugins.mlflow.settings import MlflowSettings
 from runnerd.plugins.mlflow.tracker import MlflowTracker
 
+RUNNERD_API = 1
 NAME = "mlflow"
 
 __all__ = ["MlflowSettings", "MlflowTracker", "runnerd_settings", "runnerd_tracker"]
