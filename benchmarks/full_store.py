@@ -14,8 +14,7 @@ from runnerd.store import Offer, Store
 from scripts.daemon import Daemon, NotWorking
 
 ENDED_JOBS = 1_000_000
-ROUNDS = 5
-CALLS = 40
+CALLS = 300
 SPECIFICATION = JobSpecification(
     script_name="waits.py", script="print('ran')\n", experiment_name="none", model_name="none"
 )
@@ -24,7 +23,7 @@ Work = Callable[[Store], Awaitable[object]]
 
 
 def measure(_: Daemon) -> Measurement:
-    """Do the same on both files in alternating rounds; the daemon stands by."""
+    """Do the same on both files, call by call in turns; the daemon stands by."""
     with tempfile.TemporaryDirectory() as folder:
         return asyncio.run(_measure(Path(folder)))
 
@@ -44,17 +43,16 @@ async def _measure(folder: Path) -> Measurement:
         }
         rows = {name: await _compared(work, empty, full) for name, work in works.items()}
     columns = ("empty, ms", f"{ENDED_JOBS:,} ended, ms", "empty / full")
-    return Measurement(f"The store, {ROUNDS} alternating rounds of {CALLS} calls", columns, rows)
+    return Measurement(f"The store, medians of {CALLS} calls each, in turns", columns, rows)
 
 
 async def _compared(work: Work, empty: Store, full: Store) -> tuple[float, float, float]:
     times: dict[Store, list[float]] = {empty: [], full: []}
-    for _ in range(ROUNDS):
+    for _ in range(CALLS):
         for store, taken in times.items():
             begun = time.perf_counter()
-            for _ in range(CALLS):
-                await work(store)
-            taken.append((time.perf_counter() - begun) / CALLS * 1000)
+            await work(store)
+            taken.append((time.perf_counter() - begun) * 1000)
     alone, among = statistics.median(times[empty]), statistics.median(times[full])
     return alone, among, alone / among
 

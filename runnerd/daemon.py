@@ -67,7 +67,7 @@ async def _serve_until(
     found = await scheduler.recover()
     async with anyio.create_task_group() as group:
         group.start_soon(services.store.pass_on_changes)
-        group.start_soon(scheduler.run)
+        await group.start(scheduler.run)
         group.start_soon(
             keep_watch, services.health, _probes(services), services.tracker, services.store
         )

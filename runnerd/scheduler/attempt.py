@@ -44,7 +44,10 @@ _log = structlog.get_logger(__name__)
 
 
 class AttemptCarrier:
-    """Carries one claim. ``cancel`` may be called at any moment, also more than once."""
+    """Carries one claim. ``cancel`` may be called at any moment, also more than once.
+
+    ``found`` is set once it is known what became of the script that an earlier daemon launched.
+    """
 
     def __init__(self, parts: Parts, claim: Claim) -> None:
         self._store = parts.store
@@ -54,6 +57,7 @@ class AttemptCarrier:
         self._terms = parts.terms
         self._claim = claim
         self._cancelled = anyio.Event()
+        self.found = anyio.Event()
         self._state = claim.job.state
         self._adopting = False
 
@@ -71,9 +75,12 @@ class AttemptCarrier:
         if self._claim.job.cancel_requested_at is not None:
             self.cancel()
         if self._state is JobState.FINISHING:
+            self.found.set()
             await self._finish(await self._recorded_outcome())
             return
-        handle = await self._adopted() or await self._launched()
+        adopted = await self._adopted()
+        self.found.set()
+        handle = adopted or await self._launched()
         if handle is not None:
             await self._settle(await self._watch(handle), handle)
 

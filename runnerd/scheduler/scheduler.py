@@ -4,7 +4,8 @@ import math
 
 import anyio
 import structlog
-from anyio.abc import TaskGroup
+from anyio import TASK_STATUS_IGNORED
+from anyio.abc import TaskGroup, TaskStatus
 
 from runnerd.plugins import FailJob
 from runnerd.scheduler.attempt import AttemptCarrier
@@ -15,6 +16,7 @@ from runnerd.store import Claim, StaleLease, StoreAway
 
 POLL_SECONDS = 2.0
 RETRY_SECONDS = 1.0
+ADOPTION_SECONDS = 10.0
 SWEEP_SECONDS = 600.0
 STRAYS_SECONDS = 30.0
 BUG = "runnerd itself failed on this job; its log has the details under this job's id"
@@ -41,11 +43,19 @@ class Scheduler:
         self._recovered = await self._store.take_over(self._terms.offer.node)
         return len(self._recovered)
 
-    async def run(self) -> None:
-        """Carry what was recovered, and claim what is queued, for ever."""
+    async def run(self, *, task_status: TaskStatus[None] = TASK_STATUS_IGNORED) -> None:
+        """Carry what was recovered, and claim what is queued, for ever.
+
+        It has started once every script that was recovered is adopted, or known to have ended; an
+        executor that does not answer is waited for a little, and goes on being asked.
+        """
         async with anyio.create_task_group() as group:
             for claim in self._recovered:
                 self._start(group, claim)
+            with anyio.move_on_after(ADOPTION_SECONDS):
+                for carrier in tuple(self._carriers.values()):
+                    await carrier.found.wait()
+            task_status.started()
             group.start_soon(self._sweep)
             with self._store.changes() as changes:
                 while True:
@@ -97,6 +107,7 @@ class Scheduler:
         while not ended:
             ended = await self._carried(claim, carrier)
             await anyio.sleep(0 if ended else RETRY_SECONDS)
+        carrier.found.set()
         if self._carriers.get(claim.job.id) is carrier:  # it may be claimed anew by now
             del self._carriers[claim.job.id]
         self._intake.carried = len(self._carriers)
