@@ -11,7 +11,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import full_store, seed_example, status_latency, submissions
+from benchmarks import adoption, full_store, seed_example, status_latency, submissions
 from benchmarks.numbers import Measurement
 from scripts.daemon import Daemon, NotWorking, empty_folder, running
 
@@ -23,6 +23,7 @@ ALL: dict[str, Callable[[Daemon], Measurement]] = {
     "submissions": submissions.measure,
     "status_latency": status_latency.measure,
     "full_store": full_store.measure,
+    "adoption": adoption.measure,
 }
 
 

@@ -64,16 +64,23 @@ async def _serve_until(
 ) -> None:
     stopping = anyio.Event()
     services, scheduler, listener = await _build(settings, parts, stopping.is_set)
+    begun = anyio.current_time()
     found = await scheduler.recover()
     async with anyio.create_task_group() as group:
         group.start_soon(services.store.pass_on_changes)
         await group.start(scheduler.run)
+        recovery = round(anyio.current_time() - begun, 3)
         group.start_soon(
             keep_watch, services.health, _probes(services), services.tracker, services.store
         )
         server = HttpServer(make_app(services), settings.server)
         await server.start(listener)
-        _log.info("runnerd is ready", url=services.origin, jobs_recovered=found)
+        _log.info(
+            "runnerd is ready",
+            url=services.origin,
+            jobs_recovered=found,
+            recovery_seconds=recovery,
+        )
         await anext(signals)
         stopping.set()
         _log.info("runnerd stops; running jobs go on")

@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 START_SECONDS = 30.0
 STOP_SECONDS = 30.0
@@ -56,15 +57,11 @@ class Daemon:
         while time.monotonic() - started < START_SECONDS:
             if self._process.poll() is not None:
                 raise NotWorking(f"the daemon ended with exit code {self._process.returncode}")
-            if url := self._announced():
+            if url := self.announced("url"):
                 self.url = url
                 return time.monotonic() - started
             time.sleep(0.02)
         raise NotWorking(f"the daemon did not say within {START_SECONDS:g} seconds that it listens")
-
-    def _announced(self) -> str | None:
-        *whole, _ = self.log.read_text(errors="replace").split("\n")
-        return next((json.loads(line)["url"] for line in whole if READY in line), None)
 
     def stop(self) -> None:
         """Stop it and see that nothing of it is left; raises NotWorking where something was."""
@@ -79,6 +76,16 @@ class Daemon:
             left = _sweep(self.data_dir)
         if left:
             raise NotWorking("processes were left behind and killed: " + "; ".join(left))
+
+    def kill(self) -> None:
+        """Kill the daemon alone, as a machine short of memory would; its jobs go on."""
+        self._process.kill()
+        self._process.wait()
+
+    def announced(self, key: str) -> Any:
+        """Give a value of the line by which it said that it listens."""
+        *whole, _ = self.log.read_text(errors="replace").split("\n")
+        return next((json.loads(line)[key] for line in whole if READY in line), None)
 
     def pids_with(self, word: str) -> list[int]:
         """Give its processes whose command line has the word."""

@@ -1,6 +1,7 @@
 """Scripts don't notice what becomes of the daemon."""
 
 import fcntl
+import json
 import signal
 from pathlib import Path
 
@@ -56,8 +57,13 @@ def test_what_ended_while_no_daemon_ran_keeps_its_exit_code(start: Start, tmp_pa
     with (folder / "lock").open() as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)  # the runner lets go when its record is written
 
-    job = start().ended(job_id)
+    second = start()
+    job = second.ended(job_id)
     assert (job["status"], job["exit_code"]) == ("failed", 7)
+    told = [json.loads(line) for line in second.log.read_text().splitlines() if line[:1] == "{"]
+    events = [line["event"] for line in told]
+    last_start = len(events) - 1 - events[::-1].index("runnerd is ready")
+    assert events.index("adopted an attempt") < last_start, "it listened before it had adopted"
     assert marker.read_text() == "ran\n"
 
 
