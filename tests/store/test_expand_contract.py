@@ -1,6 +1,9 @@
 """Data that the first revision's code wrote is read by this one's, after the upgrade."""
 
 import json
+from collections import Counter
+from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 import anyio
@@ -8,7 +11,7 @@ from alembic import command
 from alembic.config import Config
 from sqlalchemy import Connection, text
 
-from runnerd.jobs import JobState
+from runnerd.jobs import DEFAULT_QUEUE, JobState
 from runnerd.store import Store, migrations
 from runnerd.store.engine import run_blocking
 from tests.conftest import ROOT
@@ -33,16 +36,17 @@ ATTEMPT = """INSERT INTO attempts (job_id, number, node, executor, created_at)
     VALUES (:id, 1, 'a', 'subprocess', $AT)"""
 EVENT = """INSERT INTO events (job_id, attempt, at, kind, state, reason, data)
     VALUES (:id, :attempt, $AT, 'submitted', 'queued', '', '{}')"""
+RECORDED = Path(__file__).parent / "recorded"
 AT = "2026-01-02 03:04:05.000006"
 RUN = "INSERT INTO made_runs (job_id, run_id) VALUES (:id, 'run-1')"
 TAG = "INSERT INTO job_tags (job_seq, key, value) SELECT seq, 'team', 'blue' FROM jobs"
 
 
-def _upgrade_to_first(connection: Connection) -> None:
+def _upgrade_to(connection: Connection, revision: str) -> None:
     config = Config()
     config.set_main_option("script_location", str(ROOT / "migrations"))
     config.attributes["connection"] = connection
-    command.upgrade(config, "0001")
+    command.upgrade(config, revision)
     connection.commit()
 
 
@@ -65,8 +69,60 @@ def _write(connection: Connection) -> None:
     connection.commit()
 
 
+def _replay(connection: Connection) -> list[str]:
+    """Say what the revision before said; gives the statements that changed other rows."""
+    file = RECORDED / f"0003-{connection.dialect.name}.json"
+    differing = []
+    for entry in json.loads(file.read_text()):
+        parameters = tuple(_value(each) for each in entry["parameters"])
+        done = connection.exec_driver_sql(entry["sql"], parameters)
+        if done.returns_rows:
+            done.all()
+        elif entry["rows"] is not None and entry["rows"] != done.rowcount:
+            differing.append(f"{done.rowcount} rows, not {entry['rows']}: {entry['sql']}")
+    connection.commit()
+    return differing
+
+
+def _value(recorded: Any) -> Any:
+    return datetime.fromisoformat(recorded["at"]) if isinstance(recorded, dict) else recorded
+
+
+def test_everything_that_the_revision_before_says_is_valid_in_this_one(url: str) -> None:
+    migrations.upgrade(url)
+    assert run_blocking(url, _replay) == []
+    anyio.run(_carry_on_after_the_revision_before, url)
+
+
+def test_everything_that_the_revision_before_wrote_is_carried_on(url: str) -> None:
+    run_blocking(url, lambda connection: _upgrade_to(connection, "0003"))
+    assert run_blocking(url, _replay) == []
+    anyio.run(_carry_on_after_the_revision_before, url)
+
+
+async def _carry_on_after_the_revision_before(url: str) -> None:
+    async with Store(url) as store:
+        found = (await store.list_jobs(tag=("team", "x"))).items
+        assert Counter(job.state for job in found) == {
+            JobState.QUEUED: 1,
+            JobState.PREPARING: 1,
+            JobState.RUNNING: 1,
+            JobState.CANCELLED: 1,
+            JobState.COMPLETED: 1,
+        }
+        assert {job.specification.queue for job in found} == {DEFAULT_QUEUE}
+        for job in found:
+            events = await store.events(job.id)
+            assert (events[0].kind, events[-1].state) == ("submitted", job.state)
+        again = await store.submit(found[0].specification, idempotency_key="key")
+        assert not again.created
+        assert len(await store.take_over("recorder")) == 2
+        (node,) = await store.list_nodes()
+        assert (node.live_jobs, node.capacity) == (2, None)
+
+
 def test_what_the_first_revision_wrote_is_read_and_carried_on(url: str) -> None:
-    run_blocking(url, _upgrade_to_first)
+    run_blocking(url, lambda connection: _upgrade_to(connection, "0001"))
     assert migrations.current(url) == "0001"
     run_blocking(url, _write)
     anyio.run(_read_and_carry_on, url)
