@@ -20,6 +20,7 @@ from runnerd.jobs import Capacity, Cause
 from runnerd.listening import DaemonRefuses, bind, is_loopback, origin_of
 from runnerd.log import configure
 from runnerd.plugins import Executor, Health, PluginContext, PluginError, Storage, Tracker
+from runnerd.plugins.listeners import Listeners
 from runnerd.plugins.loader import PluginMisconfigured, Plugins, PluginUnknown, load_plugins
 from runnerd.runner import RUNNER_FILE
 from runnerd.scheduler import HealthBoard, Intake, Parts, Scheduler, Terms, keep_watch
@@ -32,6 +33,7 @@ OPEN_SECONDS = 60.0
 CLOSE_SECONDS = 30.0
 STOP_SECONDS = 45.0
 _log = structlog.get_logger(__name__)
+Part = Storage | Tracker | Executor | Environments | Serving | Listeners
 
 
 def run(loaded: Loaded) -> int:
@@ -115,8 +117,10 @@ async def _build(
     executor = _executor(settings, plugins, origin)
     environments = make_environments(settings, tracker)
     serving = _serving(settings, tracker, storage, environments)
+    listeners = plugins.listeners(settings.plugins, lambda name: _context(settings, name, origin))
+    store.observe(listeners.job_changed)
     # The tracker last: a server that it starts competes with the daemon for the processor.
-    for part in (storage, executor, environments, serving, tracker):
+    for part in (listeners, storage, executor, environments, serving, tracker):
         await parts.enter_async_context(_opened(part))
     services = Services(
         settings=settings,
@@ -131,16 +135,16 @@ async def _build(
         loopback=loopback,
         accepting=lambda: not stopping(),
         intake=Intake(),
+        listeners=listeners,
+        installed=plugins.installed,
     )
     terms = _terms(settings, origin, offer)
-    carried_with = Parts(store, executor, tracker, environments, terms)
+    carried_with = Parts(store, executor, tracker, environments, terms, listeners)
     return services, Scheduler(carried_with, services.intake), listener
 
 
 @asynccontextmanager
-async def _opened(
-    part: Storage | Tracker | Executor | Environments | Serving,
-) -> AsyncIterator[None]:
+async def _opened(part: Part) -> AsyncIterator[None]:
     try:
         await _open(part)
         yield
@@ -154,7 +158,7 @@ async def _opened(
             _log.error("a part did not close in time", part=type(part).__name__)
 
 
-async def _open(part: Storage | Tracker | Executor | Environments | Serving) -> None:
+async def _open(part: Part) -> None:
     try:
         with anyio.fail_after(OPEN_SECONDS):
             await part.open()

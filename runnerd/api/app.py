@@ -18,6 +18,7 @@ from runnerd.api.routes import (
     logs,
     models,
     nodes,
+    plugins,
     queues,
     status,
     submission,
@@ -37,6 +38,7 @@ _SUBJECTS = (
     *inference.ENDPOINTS,
     *status.ENDPOINTS,
     *nodes.ENDPOINTS,
+    *plugins.ENDPOINTS,
     *queues.ENDPOINTS,
 )
 ENDPOINTS = (*_SUBJECTS, *documentation(_SUBJECTS))

@@ -1,12 +1,14 @@
 """What the HTTP layer works with, built once by the daemon and handed in."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from aiohttp import web
 
 from runnerd.environments import Environments
 from runnerd.plugins import Executor, Storage, Tracker
+from runnerd.plugins.installed import Installed
+from runnerd.plugins.listeners import Listeners
 from runnerd.scheduler import HealthBoard, Intake
 from runnerd.serving import Serving
 from runnerd.settings import Settings
@@ -18,6 +20,7 @@ class Services:
     """The daemon's parts. ``loopback`` tells that it listens where only this machine reaches it.
 
     ``accepting`` is False once the daemon is stopping; ``origin`` is its public address.
+    ``installed`` are all plugins of this installation, used or not.
     """
 
     settings: Settings
@@ -32,6 +35,8 @@ class Services:
     loopback: bool
     accepting: Callable[[], bool]
     intake: Intake = field(default_factory=Intake)
+    listeners: Listeners = field(default_factory=Listeners)
+    installed: Sequence[Installed] = ()
 
 
 SERVICES = web.AppKey("services", Services)

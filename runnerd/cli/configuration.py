@@ -10,7 +10,7 @@ import click
 from pydantic import BaseModel, ConfigDict
 
 from runnerd.log import configure
-from runnerd.plugins.loader import load_plugins
+from runnerd.plugins.loader import Plugins, load_plugins
 from runnerd.settings import Loaded, Settings, SettingsInvalid, load
 
 
@@ -48,9 +48,14 @@ class _AnyTable(BaseModel):
 
 def plugin_models(settings: Settings) -> Mapping[str, type[BaseModel]]:
     """Give the model of every plugin's table; of plugins that have none, one that takes all."""
-    plugins = _loaded(settings.loader.admission())
+    plugins = usable_plugins(settings)
     names = [*plugins.names(), *plugins.unusable]
     return dict.fromkeys(names, _AnyTable) | plugins.settings_models()
+
+
+def usable_plugins(settings: Settings) -> Plugins:
+    """Give the plugins of this installation, loaded as these settings want it."""
+    return _loaded(settings.loader.admission())
 
 
 _loaded = functools.cache(load_plugins)  # a command asks more than once

@@ -5,19 +5,15 @@ from dataclasses import asdict
 from pathlib import Path
 
 import click
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
 from runnerd.cli.address import Address, client_options, json_option
 from runnerd.cli.checks.finding import Finding
 from runnerd.cli.checks.machine import machine
 from runnerd.cli.checks.service import service
+from runnerd.cli.checks.showing import show
 from runnerd.cli.configuration import loaded_settings
 from runnerd.cli.failures import FAILED
-from runnerd.cli.output import STYLES, print_json, stdout
-
-_MARKS = {"ok": "✓", "warn": "!", "fail": "✗"}
+from runnerd.cli.output import print_json, stdout
 
 
 @click.command
@@ -40,7 +36,7 @@ def doctor(address: Address, *, config: Path | None, data_dir: Path | None, as_j
     for finding in _findings(address, config, data_dir):
         findings.append(finding)
         if not as_json:
-            _show(console, finding)
+            show(console, finding)
     if as_json:
         print_json([asdict(finding) for finding in findings])
     return FAILED if any(finding.verdict == "fail" for finding in findings) else 0
@@ -56,16 +52,3 @@ def _findings(address: Address, config: Path | None, data_dir: Path | None) -> I
         yield Finding("settings", "ok", f"from {', '.join(origins) or 'defaults alone'}")
         yield from machine(loaded.settings)
     yield from service(address)
-
-
-def _show(console: Console, finding: Finding) -> None:
-    grid = Table.grid(padding=(0, 1))
-    grid.add_column(width=1)
-    grid.add_column(width=18)
-    grid.add_column(overflow="fold")
-    style = STYLES[finding.verdict]
-    detail = Text(finding.detail)
-    if finding.cure:
-        detail.append(f"\n→ {finding.cure}", style="bold")
-    grid.add_row(Text(_MARKS[finding.verdict], style), Text(finding.name, style), detail)
-    console.print(grid)

@@ -31,6 +31,7 @@ COMMANDS = {
     "nodes": ("runnerd.cli.nodes:nodes", "List the daemons that share the queue."),
     "doctor": ("runnerd.cli.doctor:doctor", "Check the setup and say what to do about faults."),
     "config": ("runnerd.cli.config:config", "Show the settings in force and their sources."),
+    "plugins": ("runnerd.cli.plugins:plugins", "List, check and begin plugins."),
     "token": ("runnerd.cli.token:token", "Create, list and revoke access tokens."),
     "db": ("runnerd.cli.db:db", "Look after the database."),
     "completion": ("runnerd.cli.completion:completion", "Print the completion of a shell."),

@@ -224,6 +224,11 @@ class Client:
         """Give the daemon's own state and its plugins' health."""
         return cast(dict[str, Any], self._transport.request("GET", "/mlops/status"))
 
+    def plugins(self) -> list[dict[str, Any]]:
+        """List the plugins of the daemon's installation."""
+        answer = self._transport.request("GET", "/mlops/plugins")
+        return cast(list[dict[str, Any]], answer["plugins"])
+
     def nodes(self) -> list[dict[str, Any]]:
         """List the daemons that share the queue."""
         answer = self._transport.request("GET", "/mlops/nodes")

@@ -19,6 +19,7 @@ from runnerd.plugins.executor import (
 from runnerd.plugins.fence import API_VERSION
 from runnerd.plugins.health import Condition, Health
 from runnerd.plugins.hookspecs import PluginContext, hookimpl
+from runnerd.plugins.listener import Failure, Listener, Registration, ResolvedEnvironment
 from runnerd.plugins.storage import Download, Storage, StoredObject, check_key
 from runnerd.plugins.tracker import (
     Census,
@@ -39,10 +40,12 @@ __all__ = [
     "Download",
     "Executor",
     "FailJob",
+    "Failure",
     "ForwardRequest",
     "ForwardResponse",
     "Health",
     "LaunchRequest",
+    "Listener",
     "ModelVersion",
     "NotFound",
     "Observation",
@@ -52,6 +55,8 @@ __all__ = [
     "Progress",
     "Refused",
     "RegisteredModel",
+    "Registration",
+    "ResolvedEnvironment",
     "Run",
     "RunModel",
     "Storage",

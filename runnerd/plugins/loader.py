@@ -1,6 +1,6 @@
 """Loads the installed plugins, checks their settings and builds what is selected."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import pluggy
@@ -12,11 +12,18 @@ from runnerd.plugins.executor import Executor
 from runnerd.plugins.finding import Admission, Found, dismiss, find
 from runnerd.plugins.hookspecs import PluginContext
 from runnerd.plugins.installed import Installed, Standing
+from runnerd.plugins.listener import Listener, heard_by
+from runnerd.plugins.listeners import Listeners
 from runnerd.plugins.storage import Storage
 from runnerd.plugins.tables import PluginMisconfigured, checked, nearest
 from runnerd.plugins.tracker import Tracker
 
-KINDS: dict[str, type] = {"storage": Storage, "executor": Executor, "tracker": Tracker}
+KINDS: dict[str, type] = {
+    "storage": Storage,
+    "executor": Executor,
+    "tracker": Tracker,
+    "listener": Listener,
+}
 _log = structlog.get_logger(__name__)
 
 
@@ -92,13 +99,34 @@ class Plugins:
         tracker: Tracker = self.build("tracker", name, table, context)
         return tracker
 
+    def listeners(
+        self,
+        tables: Mapping[str, Mapping[str, Any]],
+        context_of: Callable[[str], PluginContext],
+    ) -> Listeners:
+        """Build the listener of every plugin that has one; a plugin that fails goes without."""
+        members = []
+        for plugin in self.installed:
+            name = plugin.name
+            if plugin.standing is not Standing.LOADED or "listener" not in self.kinds_of(name):
+                continue
+            try:
+                listener = self.build("listener", name, tables.get(name, {}), context_of(name))
+            except (PluginUnknown, PluginMisconfigured) as error:
+                dismiss(plugin, Standing.BROKEN, str(error))
+                continue
+            if listener is not None:
+                plugin.hooks += heard_by(listener)
+                members.append((plugin, listener))
+        return Listeners(members)
+
     def kinds_of(self, name: str) -> list[str]:
-        """Tell which of storage, executor and tracker the plugin behind a name can build."""
+        """Tell which kinds of parts the plugin of that name can build."""
         module = self._providers.get(name)
         return [kind for kind in KINDS if hasattr(module, f"runnerd_{kind}")]
 
     def build(self, kind: str, name: str, table: Mapping[str, Any], context: PluginContext) -> Any:
-        """Build a part of a kind: ``storage``, ``executor`` or ``tracker``. Raises as they do."""
+        """Build a part of a kind, one of ``KINDS``; raises as the verbs above do."""
         module = self._provider(kind, name)
         settings = self._settings(name, table)
         hook = self._only(module, f"runnerd_{kind}")
@@ -113,6 +141,8 @@ class Plugins:
                 f"the {kind} {name!r} could not be built ({type(error).__name__}: {error}): look "
                 f"at [plugins.{name}], or select another one"
             ) from error
+        if built is None and kind == "listener":
+            return None
         if built is None:
             raise PluginUnknown(f"the plugin {name!r} is no {kind}: select another one")
         if not isinstance(built, KINDS[kind]):

@@ -26,8 +26,11 @@ from runnerd.jobs import (
 from runnerd.plugins import (
     BackendAway,
     FailJob,
+    Failure,
     LaunchRequest,
     Progress,
+    Registration,
+    ResolvedEnvironment,
     Verdict,
 )
 from runnerd.scheduler.beside import beside
@@ -55,6 +58,7 @@ class AttemptCarrier:
         self._tracker = parts.tracker
         self._environments = parts.environments
         self._terms = parts.terms
+        self._listeners = parts.listeners
         self._claim = claim
         self._cancelled = anyio.Event()
         self.found = anyio.Event()
@@ -126,6 +130,9 @@ class AttemptCarrier:
         claim, specification = self._claim, self._claim.job.specification
         folder = self._terms.jobs_dir / claim.job.id / str(claim.attempt.number)
         await anyio.Path(folder).mkdir(parents=True, exist_ok=True, mode=0o700)
+        self._listeners.environment_resolved(
+            ResolvedEnvironment(claim.job.id, plan.key, plan.python_version, plan.lock)
+        )
         handle = self._executor.handle_for(claim.attempt.id, folder)
         secret = await self._store.note_launch(claim, handle, plan.key)
         self._claim = await self._store.get_claim(claim)
@@ -259,7 +266,7 @@ class AttemptCarrier:
     async def _finish(self, outcome: Outcome) -> None:
         job = self._claim.job
         tail = await self._log_tail()
-        error = diagnose(outcome, job.specification, tail)
+        error = await self._diagnosis(outcome, tail)
         state = JobState.COMPLETED if outcome.succeeded else JobState.FAILED
         if self._was_cancelled(outcome):
             state = JobState.CANCELLED
@@ -276,6 +283,13 @@ class AttemptCarrier:
         handle = self._claim.attempt.handle
         if handle is not None:
             await answered(self._executor.release(handle), "release an attempt")
+
+    async def _diagnosis(self, outcome: Outcome, tail: str) -> str | None:
+        job = self._claim.job
+        error = diagnose(outcome, job.specification, tail)
+        if error is None or self._was_cancelled(outcome):
+            return error
+        return await self._listeners.diagnosis(Failure(job.id, outcome, tail, error))
 
     async def _collect_in_time(self, outcome: Outcome) -> Result:
         """Settle the job with the tracker, however often it goes away, within the bound."""
@@ -332,4 +346,8 @@ class AttemptCarrier:
             parked=parked,
         )
         self._state = state
+        if result.model_version is not None:
+            name = self._claim.job.specification.model_name
+            made = Registration(name, result.model_version, result.run_id, self._claim.job.id)
+            self._listeners.model_registered(made)
         _log.info("job ended", job=self._claim.job.id, state=state.value, error=error)

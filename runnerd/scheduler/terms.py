@@ -1,12 +1,13 @@
 """What the scheduler works with and under what terms: handed over once, by the daemon."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from runnerd.environments import Environments
 from runnerd.jobs import Cause
 from runnerd.plugins import Executor, Tracker
+from runnerd.plugins.listeners import Listeners
 from runnerd.store import Offer, Store
 
 
@@ -42,3 +43,4 @@ class Parts:
     tracker: Tracker
     environments: Environments
     terms: Terms
+    listeners: Listeners = field(default_factory=Listeners)

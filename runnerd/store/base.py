@@ -1,6 +1,6 @@
 """What every part of the store stands on."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import (
     AbstractAsyncContextManager,
     AbstractContextManager,
@@ -10,9 +10,11 @@ from datetime import UTC, datetime
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from runnerd.jobs import Event
 from runnerd.store.bell import pass_on
 from runnerd.store.changes import Changes, Exchange
 from runnerd.store.engine import Engines
+from runnerd.store.gathering import gathered_events
 
 
 def now() -> datetime:
@@ -26,6 +28,7 @@ class StorePart:
     def __init__(self, engines: Engines) -> None:
         self._engines = engines
         self._exchange = Exchange()
+        self._observers: list[Callable[[Event], None]] = []
 
     def changes(self) -> AbstractContextManager[Changes]:
         """Listen: ``with store.changes() as changes: await changes.wait(seconds)``."""
@@ -41,9 +44,20 @@ class StorePart:
 
     @asynccontextmanager
     async def _write(self) -> AsyncIterator[AsyncConnection]:
-        async with self._engines.write() as connection:
-            yield connection
+        with gathered_events() as stored:
+            async with self._engines.write() as connection:
+                yield connection
         self._exchange.announce()
+        for event in stored:
+            for observer in self._observers:
+                observer(event)
+
+    def observe(self, observer: Callable[[Event], None]) -> None:
+        """Have ``observer`` called with each line of a job's history that this daemon has stored.
+
+        It is called right after the transaction, and must neither wait nor raise.
+        """
+        self._observers.append(observer)
 
     def _read(self) -> AbstractAsyncContextManager[AsyncConnection]:
         return self._engines.read()

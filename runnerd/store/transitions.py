@@ -6,9 +6,10 @@ from typing import Any
 from sqlalchemy import insert, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from runnerd.jobs import JobState, may_change
+from runnerd.jobs import Event, JobState, may_change
 from runnerd.store.base import now
 from runnerd.store.errors import StaleLease, WrongState
+from runnerd.store.gathering import gather
 from runnerd.store.tables import events, jobs
 
 
@@ -57,14 +58,17 @@ async def write_event(
     data: Mapping[str, Any] | None = None,
 ) -> None:
     """Add a line to a job's history; the job stands at ``attempt`` and in ``state``."""
-    await connection.execute(
+    at, details = now(), dict(data or {})
+    written = await connection.execute(
         insert(events).values(
             job_id=job_id,
             attempt=attempt,
-            at=now(),
+            at=at,
             kind=kind,
             state=state,
             reason=reason,
-            data=dict(data or {}),
+            data=details,
         )
     )
+    (event_id,) = written.inserted_primary_key or (0,)
+    gather(Event(event_id, job_id, attempt, at, kind, state, reason, details))

@@ -1,6 +1,7 @@
 """A plugin as bad as can be: selected by name, each part of it fails in a way of its own."""
 
 import json
+import threading
 from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -8,20 +9,22 @@ from typing import Any
 import anyio
 from pydantic import BaseModel
 
-from runnerd.jobs import Cause, Handle
+from runnerd.jobs import Cause, Event, Handle
 from runnerd.plugins import (
     BackendAway,
     Census,
     Executor,
+    Failure,
     Health,
     LaunchRequest,
+    Listener,
     Observation,
     PluginContext,
     Verdict,
     hookimpl,
 )
 from runnerd.plugins.local import LocalStorage
-from runnerd.testing import FakeTracker
+from runnerd.testing import FakeTracker, install_plugin
 
 RUNNERD_API = 1
 
@@ -87,6 +90,18 @@ class RaisingExecutor(Executor):
         raise RuntimeError("release")
 
 
+class BrokenListener(Listener):
+    """Raises, hangs, and blocks whatever thread it is called in."""
+
+    def job_changed(self, event: Event) -> None:
+        if event.kind == "submitted":
+            raise RuntimeError("no ears")
+        threading.Event().wait()
+
+    def diagnose(self, failure: Failure) -> str | None:
+        raise SystemExit(failure.job_id)
+
+
 class UnopenedStorage(LocalStorage):
     """Can't be opened."""
 
@@ -115,10 +130,11 @@ def runnerd_executor(name: str, settings: Any, context: PluginContext) -> Execut
     return RaisingExecutor()
 
 
+@hookimpl
+def runnerd_listener(name: str, settings: Any, context: PluginContext) -> Listener:
+    return BrokenListener()
+
+
 def install(site: Path) -> None:
     """Make the plugin installed where ``site`` is on the path, under its name."""
-    information = site / "broken_plugin-1.dist-info"
-    information.mkdir(parents=True)
-    metadata = "Metadata-Version: 2.1\nName: broken-plugin\nVersion: 1\n"
-    (information / "METADATA").write_text(metadata)
-    (information / "entry_points.txt").write_text(f"[runnerd]\nbroken = {__name__}\n")
+    install_plugin(site, "broken", __name__)

@@ -57,6 +57,28 @@ def test_three_broken_plugins_at_once(start: Start, site: str) -> None:
     assert daemon.stop() == 0, "a part that can't be closed must not keep the others open"
 
 
+def test_a_broken_listener_hurts_no_job_and_is_counted(start: Start, site: str) -> None:
+    daemon = start(PYTHONPATH=site)
+    job = daemon.run("raise SystemExit(3)")
+    assert (job["status"], job["error"]) == ("failed", "the script ended with exit code 3")
+    with daemon.client() as client:
+
+        def calls() -> dict[str, object]:
+            listed = client.get("/mlops/plugins").json()["plugins"]
+            (broken,) = [each for each in listed if each["name"] == "broken"]
+            assert {"runnerd_listener", "job_changed", "diagnose"} <= set(broken["hooks"])
+            found: dict[str, object] = broken["calls"]
+            return found
+
+        until(lambda: calls()["missed"] != 0, pause=0.1)
+        assert "job_changed: it took longer than 10 seconds" in str(calls()["last_failure"])
+        assert calls()["failed"] == 2
+    log = daemon.log.read_text()
+    assert '"plugin": "broken"' in log
+    assert "no ears" in log
+    assert daemon.stop() == 0
+
+
 def test_a_plugin_that_can_not_be_opened_is_named(
     data_dir: Path, package_cache: Path, site: str
 ) -> None:

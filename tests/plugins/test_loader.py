@@ -12,6 +12,7 @@ from runnerd.plugins.installed import Standing
 from runnerd.plugins.loader import Admission, PluginMisconfigured, PluginUnknown, load_plugins
 from runnerd.plugins.local import LocalSettings, LocalStorage
 from runnerd.plugins.mlflow import MlflowSettings, MlflowTracker
+from runnerd.testing import install_plugin
 
 Install = Callable[[str, str], None]
 
@@ -31,10 +32,7 @@ def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Install:
     def put(name: str, source: str) -> None:
         monkeypatch.delitem(sys.modules, name, raising=False)
         (site / f"{name}.py").write_text(dedent(source))
-        information = site / f"{name}-1.0.dist-info"
-        information.mkdir()
-        (information / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1\n")
-        (information / "entry_points.txt").write_text(f"[runnerd]\n{name} = {name}\n")
+        install_plugin(site, name, name)
 
     return put
 

@@ -19,7 +19,7 @@ from runnerd.api.schemas.models import (
 )
 from runnerd.api.services import SERVICES, Services
 from runnerd.api.tracking import ready_tracker
-from runnerd.plugins import ModelVersion, NotFound, RegisteredModel
+from runnerd.plugins import ModelVersion, NotFound, RegisteredModel, Registration
 from runnerd.store import JobNotFound
 
 
@@ -45,12 +45,16 @@ async def _register(services: Services, body: RegistryRequest) -> RegistryAnswer
             f"The run {body.run_id!r} logged no model: log one in the script with "
             "mlflow.<flavour>.log_model(model, name=...), or name a run that did.",
         )
+    tags = await _tags_of_job(services, body.run_id)
     version = await tracker.register(
         body.model_name,
         models[-1],
         description=body.description,
-        tags={**body.tags, **await _tags_of_job(services, body.run_id)},
+        tags={**body.tags, **tags},
         once=False,
+    )
+    services.listeners.model_registered(
+        Registration(version.name, version.version, version.run_id, tags.get("runnerd.job_id"))
     )
     return RegistryAnswer(
         model_name=version.name,

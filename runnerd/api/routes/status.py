@@ -32,9 +32,9 @@ async def status(request: web.Request) -> web.Response:
             timestamp=datetime.now(UTC),
             version=runnerd.__version__,
             plugins=Plugins(
-                storage=_seen(services, "storage"),
-                tracking=_seen(services, "tracking"),
-                executor=_seen(services, "executor"),
+                storage=seen(services, "storage"),
+                tracking=seen(services, "tracking"),
+                executor=seen(services, "executor"),
             ),
             queue=await _queue(services),
             draining=services.intake.draining,
@@ -42,7 +42,8 @@ async def status(request: web.Request) -> web.Response:
     )
 
 
-def _seen(services: Services, plugin: str) -> PluginHealth:
+def seen(services: Services, plugin: str) -> PluginHealth:
+    """Give what was last seen of ``storage``, ``tracking`` or ``executor``."""
     health = services.health.of(plugin)
     sighting = services.health.sightings.get(plugin)
     return PluginHealth(

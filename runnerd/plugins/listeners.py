@@ -1,0 +1,180 @@
+"""Calls the listeners of all plugins, so that none of them can hurt the daemon or each other."""
+
+import asyncio
+import contextlib
+import threading
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+
+import anyio
+import structlog
+
+from runnerd.jobs import Event
+from runnerd.plugins.errors import TakeOut
+from runnerd.plugins.installed import Installed, Standing
+from runnerd.plugins.listener import (
+    Failure,
+    Listener,
+    Registration,
+    ResolvedEnvironment,
+    heard_by,
+)
+
+TOLD_SECONDS = 10.0
+ASKED_SECONDS = 5.0
+CLOSE_SECONDS = 5.0
+MOST_WAITING = 1000
+LONGEST_SENTENCE = 500
+_log = structlog.get_logger(__name__)
+
+Call = Callable[[], object]
+
+
+@dataclass(slots=True)
+class Member:
+    """A plugin's listener. ``stuck`` is the thread's future of a call that was given up."""
+
+    plugin: Installed
+    listener: Listener
+    heard: tuple[str, ...] = ()
+    waiting: "asyncio.Queue[tuple[str, Call]]" = field(
+        default_factory=lambda: asyncio.Queue(MOST_WAITING)
+    )
+    turn: anyio.Lock = field(default_factory=anyio.Lock)
+    stuck: "asyncio.Future[object] | None" = None
+
+    @property
+    def is_stuck(self) -> bool:
+        return self.stuck is not None and not self.stuck.done()
+
+
+class Listeners:
+    """Every listener of one daemon. Its verbs are called on the daemon's event loop."""
+
+    def __init__(self, members: Iterable[tuple[Installed, Listener]] = ()) -> None:
+        self._members = [Member(plugin, each, heard_by(each)) for plugin, each in members]
+        self._tasks: list[asyncio.Task[None]] = []
+
+    async def open(self) -> None:
+        """Begin to call."""
+        self._tasks = [asyncio.create_task(self._work_off(each)) for each in self._members]
+
+    async def close(self) -> None:
+        """Tell what still waits, and let the listeners go; what hangs is left behind."""
+        with anyio.move_on_after(CLOSE_SECONDS):
+            for member in self._members:
+                await member.waiting.join()
+        for task in self._tasks:
+            task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
+        for member in self._members:
+            await self._call(member, "close", member.listener.close, CLOSE_SECONDS)
+
+    def job_changed(self, event: Event) -> None:
+        """Tell of a line in a job's history."""
+        self._tell("job_changed", lambda each: lambda: each.job_changed(event))
+
+    def environment_resolved(self, environment: ResolvedEnvironment) -> None:
+        """Tell what a job's requirements were resolved to."""
+        self._tell(
+            "environment_resolved", lambda each: lambda: each.environment_resolved(environment)
+        )
+
+    def model_registered(self, registration: Registration) -> None:
+        """Tell of a new model version."""
+        self._tell("model_registered", lambda each: lambda: each.model_registered(registration))
+
+    async def diagnosis(self, failure: Failure) -> str:
+        """Ask why an attempt failed; gives the daemon's words where no listener knows better."""
+        for member in self._members:
+            if "diagnose" not in member.heard:
+                continue
+            call = _diagnosing(member.listener, failure)
+            said = await self._call(member, "diagnose", call, ASKED_SECONDS)
+            if isinstance(said, str) and said.strip():
+                return " ".join(said.split())[:LONGEST_SENTENCE]
+        return failure.diagnosis
+
+    def _tell(self, hook: str, calling: Callable[[Listener], Call]) -> None:
+        for member in self._members:
+            if hook not in member.heard or member.plugin.standing is Standing.OUT:
+                continue
+            try:
+                member.waiting.put_nowait((hook, calling(member.listener)))
+            except asyncio.QueueFull:
+                member.plugin.tally.missed += 1
+
+    async def _work_off(self, member: Member) -> None:
+        while True:
+            hook, call = await member.waiting.get()
+            await self._call(member, hook, call, TOLD_SECONDS)
+            member.waiting.task_done()
+
+    async def _call(self, member: Member, hook: str, call: Call, seconds: float) -> object:
+        """Make one call in a thread; gives its answer, None where there was none in time."""
+        plugin = member.plugin
+        async with member.turn:
+            if plugin.standing is Standing.OUT:
+                return None
+            if member.is_stuck:
+                plugin.tally.missed += 1
+                return None
+            plugin.tally.calls += 1
+            begun = anyio.current_time()
+            answer = _in_thread(call, f"plugin {plugin.name}: {hook}")
+            await asyncio.wait({answer}, timeout=seconds)
+            took = round(anyio.current_time() - begun, 4)
+            _log.debug("hook", hook=hook, plugin=plugin.name, seconds=took)
+            if not answer.done():
+                member.stuck = answer
+                _fail(plugin, hook, f"it took longer than {seconds:g} seconds and was given up")
+                return None
+            error = answer.exception()
+            if error is None:
+                return answer.result()
+            _fail(plugin, hook, f"{type(error).__name__}: {error}", error)
+            if isinstance(error, TakeOut):
+                plugin.standing, plugin.why = Standing.OUT, str(error)
+                _log.error("a plugin is taken out", plugin=plugin.name, why=plugin.why)
+            return None
+
+
+def _diagnosing(listener: Listener, failure: Failure) -> Call:
+    return lambda: listener.diagnose(failure)
+
+
+def _fail(plugin: Installed, hook: str, why: str, error: BaseException | None = None) -> None:
+    plugin.tally.failures += 1
+    plugin.tally.last_failure = f"{hook}: {why}"
+    _log.warning("a hook failed", plugin=plugin.name, hook=hook, why=why, exc_info=error)
+
+
+def _in_thread(call: Call, name: str) -> "asyncio.Future[object]":
+    """Call in a thread that nobody waits for at the end of the process."""
+    loop = asyncio.get_running_loop()
+    answer: asyncio.Future[object] = loop.create_future()
+
+    def settle(result: object, error: BaseException | None) -> None:
+        if answer.cancelled():
+            return
+        if error is None:
+            answer.set_result(result)
+        else:
+            answer.set_exception(error)
+            answer.exception()  # it is looked at where it came in time
+
+    def work() -> None:
+        result: object = None
+        fault: BaseException | None = None
+        try:
+            result = call()
+        except (StopIteration, SystemExit, KeyboardInterrupt) as error:
+            fault = RuntimeError(f"{type(error).__name__}: {error}")  # no future may carry these
+        except BaseException as error:
+            fault = error
+        with contextlib.suppress(RuntimeError):  # the loop has ended: nobody listens
+            loop.call_soon_threadsafe(settle, result, fault)
+
+    threading.Thread(target=work, name=name, daemon=True).start()
+    return answer
