@@ -17,7 +17,7 @@ from runnerd.environments import Environments
 from runnerd.hardening import hide_memory
 from runnerd.holding import hold_data_dir
 from runnerd.jobs import Capacity, Cause
-from runnerd.listening import DaemonRefuses, bind, is_loopback, origin_of
+from runnerd.listening import DaemonRefuses, bind, is_loopback, node_url_of, origin_of
 from runnerd.log import configure
 from runnerd.plugins import Executor, Health, PluginContext, PluginError, Storage, Tracker
 from runnerd.plugins.listeners import Listeners
@@ -110,7 +110,8 @@ async def _build(
     origin = origin_of(settings.server, listener)
     place = place_of(settings.data_dir)
     offer = _offer(settings)
-    await parts.enter_async_context(seated(store, settings.node, origin, place, offer.capacity))
+    url = node_url_of(settings.server, listener)
+    await parts.enter_async_context(seated(store, settings.node, url, place, offer.capacity))
     plugins = load_plugins(settings.loader.admission())
     storage = _storage(settings, plugins, origin)
     tracker = _tracker(settings, plugins, origin)

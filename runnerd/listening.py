@@ -44,4 +44,18 @@ def origin_of(settings: ServerSettings, listener: socket.socket) -> str:
     host, port = listener.getsockname()[:2]
     if ipaddress.ip_address(host).is_unspecified:
         host = "::1" if listener.family == socket.AF_INET6 else "127.0.0.1"
+    return _url(host, port)
+
+
+def node_url_of(settings: ServerSettings, listener: socket.socket) -> str:
+    """Give the address for the daemons of other nodes."""
+    configured = settings.node_url or settings.public_url
+    if configured is not None:
+        return configured.rstrip("/")
+    host, port = listener.getsockname()[:2]
+    anywhere = ipaddress.ip_address(host).is_unspecified
+    return _url(socket.gethostname() if anywhere else host, port)
+
+
+def _url(host: str, port: int) -> str:
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"

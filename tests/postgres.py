@@ -47,6 +47,10 @@ class PostgresServer:
         self.query("postgres", f"CREATE DATABASE {name}")
         return self.url(name)
 
+    def query_at(self, url: str, statement: str) -> str:
+        """Run a statement in the database of a URL that this server gave."""
+        return self.query(url.partition("?")[0].rpartition("/")[2], statement)
+
     def query(self, database: str, statement: str) -> str:
         """Run a statement as an operator would; gives what ``psql`` prints."""
         ran = subprocess.run(

@@ -6,6 +6,7 @@ from runnerd.api.following import end_streams, following
 from runnerd.api.identity import authenticate
 from runnerd.api.mlflow import routes as mlflow_routes
 from runnerd.api.origins import refuse_foreign
+from runnerd.api.peers import peers
 from runnerd.api.replays import REPLAYS, Replays
 from runnerd.api.requests import attend, stamp
 from runnerd.api.routes import (
@@ -53,6 +54,7 @@ def make_app(services: Services) -> web.Application:
     app[SERVICES] = services
     app[REPLAYS] = Replays()
     app.cleanup_ctx.append(following)
+    app.cleanup_ctx.append(peers)
     app.on_response_prepare.append(stamp)
     app.on_shutdown.append(end_streams)
     app.add_routes([endpoint.route() for endpoint in ENDPOINTS])

@@ -1,84 +1,183 @@
 """A job's output: what its attempts wrote, one after the other, as one run of bytes."""
 
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
 
-from runnerd.api.problems import away
-from runnerd.api.services import Services
-from runnerd.jobs import Handle
+from aiohttp import web
+
+from runnerd.api.logparts import LocalLog, LogPart, NoLog, RemoteLog
+from runnerd.api.peers import ASKED_BY, PEERS, Peer, Peers
+from runnerd.api.problems import REQUEST_ID_HEADER, Problem
+from runnerd.api.requests import REQUEST_ID
+from runnerd.api.services import SERVICES, Services
+from runnerd.jobs import Attempt
+from runnerd.plugins import BackendAway
+from runnerd.store import NodePlace
+
+Find = Callable[[], Awaitable[dict[int, LogPart]]]
 
 
 @dataclass(slots=True)
 class JobLog:
-    """Byte 0 is the first of the first attempt. Earlier attempts write nothing any more."""
+    """Byte 0 is the first of the first attempt. Earlier attempts write nothing any more.
 
-    services: Services
-    job_id: str
-    _ended: tuple[tuple[Handle, int], ...] = ()
-    _newest: Handle | None = None
-    _attempts: int = -1
+    ``find`` gives each attempt's output by its number, oldest first, and the same object for one
+    that it gave before; only that of the attempt ``only``, where this is not None.
+    """
+
+    find: Find
+    only: int | None = None
+    _parts: dict[int, LogPart] = field(default_factory=dict, init=False)
+    _sizes: dict[int, int] = field(default_factory=dict, init=False)
 
     async def refresh(self) -> None:
-        """Learn of attempts that began since the last time."""
-        executor = self.services.executor
-        attempts = await self.services.store.attempts(self.job_id)
-        if attempts:
-            await _check_place(self.services, attempts[-1].node)
-        handles = [attempt.handle for attempt in attempts if attempt.handle is not None]
-        self._attempts = len(handles)
-        known = dict(self._ended)
-        sizes = [
-            (handle, known.get(handle) or await executor.log_size(handle))
-            for handle in handles[:-1]
-        ]
-        self._ended = tuple(sizes)
-        self._newest = handles[-1] if handles else None
+        """Learn of attempts that began since the last time, and of nodes that moved."""
+        self._parts = await self.find()
+        for number in list(self._parts)[:-1]:
+            if number not in self._sizes:
+                self._sizes[number] = await self._parts[number].size()
 
-    def knows(self, attempts: int) -> bool:
-        """Tell whether so many attempts are known; one that is not launched yet is not."""
-        return self._attempts >= attempts
+    def knows(self, attempt: int) -> bool:
+        """Tell whether this attempt is known; one that is not launched yet is not."""
+        return (self.only or attempt) in self._parts
+
+    @property
+    def is_local(self) -> bool:
+        """Tell whether looking for more costs next to nothing."""
+        return all(not isinstance(part, RemoteLog) for part in self._parts.values())
 
     async def size(self) -> int:
         """Give the number of bytes written so far."""
-        if self._newest is None:
-            return 0
-        return self._before_newest() + await self.services.executor.log_size(self._newest)
+        ended, newest = self._split()
+        return sum(self._sizes[number] for number in ended) + await newest.size()
 
     async def read(self, start: int, limit: int) -> bytes:
         """Give up to ``limit`` bytes from byte ``start``; empty only at the end."""
-        for handle, size in self._ended:
+        ended, newest = self._split()
+        for number in ended:
+            size = self._sizes[number]
             if start < size:
-                part = min(limit, size - start)
-                return await self.services.executor.read_log(handle, start, part)
+                return await self._parts[number].read(start, min(limit, size - start))
             start -= size
-        if self._newest is None:
-            return b""
-        return await self.services.executor.read_log(self._newest, start, limit)
+        return await newest.read(start, limit)
 
     async def tail(self, limit: int) -> str:
         """Give the newest attempt's last ``limit`` bytes, from the beginning of a line."""
-        if self._newest is None:
-            return ""
-        executor = self.services.executor
-        start = max(0, await executor.log_size(self._newest) - limit)
-        content = await executor.read_log(self._newest, start, limit)
+        _, newest = self._split()
+        start = max(0, await newest.size() - limit)
+        content = await newest.read(start, limit)
         if start > 0:
             _, _, whole_lines = content.partition(b"\n")
             content = whole_lines or content
         return content.decode(errors="replace")
 
-    def _before_newest(self) -> int:
-        return sum(size for _, size in self._ended)
+    async def close(self) -> None:
+        """Let go of what is held for reading on."""
+        for part in self._parts.values():
+            await part.close()
+
+    def _split(self) -> tuple[list[int], LogPart]:
+        if not self._parts:
+            return [], NoLog()
+        *ended, newest = self._parts
+        return ended, self._parts[newest]
 
 
-async def open_log(services: Services, job_id: str) -> JobLog:
-    """Find the output of a job's attempts. Raises ``Problem`` where another node has it."""
-    log = JobLog(services, job_id)
-    await log.refresh()
-    return log
+@asynccontextmanager
+async def opened_log(
+    request: web.Request, job_id: str, attempt: int | None = None
+) -> AsyncIterator[JobLog]:
+    """Find the output of a job's attempts, or of the one.
+
+    Raises ``BackendAway`` where a part lies on a node that is away, and ``Problem`` 404 where there
+    is no such attempt, or 401 and 403 where the other node refuses the client.
+    """
+    finder = _Finder(
+        services=request.app[SERVICES],
+        peers=request.app[PEERS],
+        job_id=job_id,
+        attempt=attempt,
+        headers=_passed_on(request),
+        passed_on_by=request.headers.get(ASKED_BY),
+    )
+    log = JobLog(finder.find, attempt)
+    try:
+        await log.refresh()
+        yield log
+    finally:
+        await log.close()
 
 
-async def _check_place(services: Services, node: str) -> None:
-    own = services.settings.node
-    url = await services.store.url_elsewhere(node, own) if node != own else None
-    if url is not None:
-        raise away(f"The output of this job lies on the node {node!r}: ask the daemon at {url}.")
+def _passed_on(request: web.Request) -> dict[str, str]:
+    """Give the headers by which another daemon knows the client, as this one does."""
+    passed = {REQUEST_ID_HEADER: request[REQUEST_ID]}
+    if "Authorization" in request.headers:
+        passed["Authorization"] = request.headers["Authorization"]
+    return passed
+
+
+@dataclass(slots=True)
+class _Finder:
+    """Finds where each attempt's output lies, for one client."""
+
+    services: Services
+    peers: Peers
+    job_id: str
+    attempt: int | None
+    headers: Mapping[str, str]
+    passed_on_by: str | None
+    _found: dict[int, LogPart] = field(default_factory=dict, init=False)
+
+    async def find(self) -> dict[int, LogPart]:
+        store = self.services.store
+        attempts = [
+            attempt
+            for attempt in await store.attempts(self.job_id)
+            if self.attempt in (None, attempt.number)
+        ]
+        if self.attempt is not None and not attempts:
+            raise Problem(
+                404, f"The job has no attempt {self.attempt}: GET the job for its newest."
+            )
+        own = self.services.settings.node
+        elsewhere = {attempt.node for attempt in attempts} - {own}
+        nodes = await store.find_nodes({*elsewhere, own}) if elsewhere else {}
+        for attempt in attempts:
+            if attempt.handle is not None:
+                self._found[attempt.number] = self._part_of(attempt, nodes)
+        return dict(sorted(self._found.items()))
+
+    def _part_of(self, attempt: Attempt, nodes: Mapping[str, NodePlace]) -> LogPart:
+        known = self._found.get(attempt.number)
+        owner = self._owner_of(attempt, nodes)
+        if owner is None:
+            if isinstance(known, LocalLog) or attempt.handle is None:
+                return known or NoLog()
+            return LocalLog(self.services.executor, attempt.handle)
+        if self.passed_on_by is not None:
+            raise BackendAway(
+                f"the output lies on the node {owner.name!r}, and the node "
+                f"{self.passed_on_by[:255]!r} asked {self.services.settings.node!r} for it: give "
+                "each daemon a server.node_url of its own"
+            )
+        if not owner.alive:
+            raise BackendAway(
+                f"the output lies on the node {owner.name!r}, which was last seen at "
+                f"{owner.seen_at:%Y-%m-%d %H:%M:%S} UTC: start its daemon again, and try then",
+                retry_after=30,
+            )
+        peer = Peer(owner.name, owner.url)
+        if isinstance(known, RemoteLog) and known.peer == peer:
+            return known
+        return RemoteLog(self.peers, peer, attempt, self.headers)
+
+    def _owner_of(self, attempt: Attempt, nodes: Mapping[str, NodePlace]) -> NodePlace | None:
+        """Give the node in another place that ran an attempt, None where it ran here.
+
+        A node that no daemon ever was, or that was renamed since, is this one.
+        """
+        owner, own = nodes.get(attempt.node), nodes.get(self.services.settings.node)
+        if attempt.node == self.services.settings.node or owner is None or own is None:
+            return None
+        return None if owner.place == own.place else owner

@@ -37,7 +37,8 @@ async def refuse_foreign(request: web.Request, handler: Handler) -> web.StreamRe
 
 def _own_names(services: Services) -> frozenset[str]:
     settings = services.settings.server
-    own = {settings.host.lower(), urlsplit(services.origin).hostname or ""}
+    urls = (services.origin, settings.node_url or "")
+    own = {settings.host.lower(), *(urlsplit(url).hostname or "" for url in urls)}
     return _LOOPBACK_NAMES | own
 
 

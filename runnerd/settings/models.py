@@ -69,6 +69,7 @@ class ServerSettings(Section):
     host: Name = "127.0.0.1"
     port: int = Field(8000, ge=0, le=65535)
     public_url: str | None = None
+    node_url: str | None = None
     allow_unauthenticated: bool = False
     max_body_bytes: Bytes = 32 * 1024 * 1024
     header_timeout: Seconds = 10

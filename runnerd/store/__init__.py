@@ -19,7 +19,7 @@ from runnerd.store.errors import (
 from runnerd.store.leases import Claim
 from runnerd.store.line import Offer
 from runnerd.store.makings import MadeModel, MadeRun, MadeVersion, Makings
-from runnerd.store.nodes import NodeRecord, Seat
+from runnerd.store.nodes import NodePlace, NodeRecord, Seat
 from runnerd.store.store import Store
 from runnerd.store.submissions import Page, Submission
 from runnerd.store.tokens import Identity, NewToken, TokenRecord
@@ -37,6 +37,7 @@ __all__ = [
     "MadeVersion",
     "Makings",
     "NewToken",
+    "NodePlace",
     "NodeRecord",
     "NodeTaken",
     "Offer",

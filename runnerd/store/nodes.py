@@ -1,6 +1,7 @@
 """The daemons that share the queue: each is a node, by a name that is its own while it lives."""
 
 import secrets
+from collections.abc import Collection
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
@@ -43,6 +44,17 @@ class NodeRecord:
     live_jobs: int
     expired_leases: int
     capacity: Capacity | None
+
+
+@dataclass(frozen=True, slots=True)
+class NodePlace:
+    """Where a node's daemon is reached, or was when it was last seen."""
+
+    name: str
+    url: str
+    place: str
+    seen_at: datetime
+    alive: bool
 
 
 class Nodes(StorePart):
@@ -98,19 +110,14 @@ class Nodes(StorePart):
                 .values(lease_expires_at=database_time(LEASE_SECONDS))
             )
 
-    async def url_elsewhere(self, name: str, own: str) -> str | None:
-        """Give the address of a node in another place than the node ``own``, None if it is not.
-
-        One that no daemon ever was, or that was renamed to ``own``, is nowhere else.
-        """
-        places = select(nodes.c.name, nodes.c.place, nodes.c.url)
+    async def find_nodes(self, names: Collection[str]) -> dict[str, NodePlace]:
+        """Tell where these nodes are, by name; one that no daemon ever was is left out."""
+        query = select(nodes, is_alive().label("alive")).where(nodes.c.name.in_(names))
         async with self._read() as connection:
-            rows = await connection.execute(places.where(nodes.c.name.in_((name, own))))
-            found = {row.name: row for row in rows}
-        if name not in found or own not in found or found[name].place == found[own].place:
-            return None
-        url: str = found[name].url
-        return url
+            return {
+                row.name: NodePlace(row.name, row.url, row.place, row.seen_at, bool(row.alive))
+                for row in await connection.execute(query)
+            }
 
     async def list_nodes(self) -> list[NodeRecord]:
         """List every node that ever was, by name."""
@@ -127,9 +134,8 @@ async def list_nodes(connection: AsyncConnection) -> list[NodeRecord]:
         .group_by(jobs.c.node)
         .subquery()
     )
-    alive = nodes.c.holder.is_not(None) & (nodes.c.seen_at >= _horizon())
     query = (
-        select(nodes, alive.label("alive"), live.c.live_jobs, live.c.expired_leases)
+        select(nodes, is_alive().label("alive"), live.c.live_jobs, live.c.expired_leases)
         .join(live, live.c.node == nodes.c.name, isouter=True)
         .order_by(nodes.c.name)
     )
@@ -160,6 +166,11 @@ def _capacity_of(stored: dict[str, Any] | None) -> Capacity | None:
         stored["memory_bytes"],
         None if gpus is None else tuple(gpus),
     )
+
+
+def is_alive() -> ColumnElement[bool]:
+    """Say that a node's daemon was seen in time and has not left."""
+    return nodes.c.holder.is_not(None) & (nodes.c.seen_at >= _horizon())
 
 
 def _horizon() -> ColumnElement[datetime]:

@@ -6,6 +6,7 @@ import json
 import pytest
 
 from runnerd.api.joblogs import JobLog
+from runnerd.api.logparts import LocalLog, LogPart
 from runnerd.jobs import JobState
 from tests.api.daemon import JOBS, Daemon, Running
 from tests.api.events import SentEvent, read_events
@@ -97,14 +98,20 @@ async def test_a_follower_who_comes_between_claim_and_launch_misses_nothing(
 async def test_the_logs_of_several_attempts_are_one(daemon: Daemon) -> None:
     running, _ = await running_job(daemon)
     contents = [b"first attempt\n", b"", b"third\n"]
-    handles = []
+    executor = daemon.services.executor
+    parts: dict[int, LogPart] = {}
     for number, content in enumerate(contents):
         folder = running.output.parent / str(number)
         folder.mkdir()
         (folder / "output.log").write_bytes(content)
-        handles.append(daemon.services.executor.handle_for(f"{running.job_id}-{number}", folder))
-    ended = tuple(zip(handles[:-1], map(len, contents), strict=False))
-    log = JobLog(daemon.services, running.job_id, ended, handles[-1])
+        handle = executor.handle_for(f"{running.job_id}-{number}", folder)
+        parts[number] = LocalLog(executor, handle)
+
+    async def _find() -> dict[int, LogPart]:
+        return parts
+
+    log = JobLog(_find)
+    await log.refresh()
     whole = b"".join(contents)
     assert await log.size() == len(whole)
     for start in range(len(whole)):

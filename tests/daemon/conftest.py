@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.daemons import RunningDaemon, processes_of, running_daemon
+from tests.postgres import PostgresServer
 
 Start = Callable[..., RunningDaemon]
 # Scripts that track nothing need none of the default environment.
@@ -43,3 +44,30 @@ def free_port() -> int:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
         return port
+
+
+@pytest.fixture
+def database(postgres: PostgresServer) -> str:
+    """The URL of an empty database."""
+    return postgres.make_database()
+
+
+@pytest.fixture
+def start_node(database: str, tmp_path: Path, package_cache: Path) -> Iterator[Start]:
+    """Start a daemon in a folder, as a node; all share one database."""
+    with ExitStack() as stack:
+
+        def _start(folder: str, node: str, **variables: str) -> RunningDaemon:
+            all_variables = {
+                **SMALL,
+                "RUNNERD_DATABASE_URL": database,
+                "RUNNERD_NODE": node,
+                "RUNNERD_PLUGINS_MLFLOW_URL": "http://127.0.0.1:9",
+                "RUNNERD_JOBS_MAX_RUNNING": "1",
+                **variables,
+            }
+            daemon = running_daemon(tmp_path / folder, package_cache, variables=all_variables)
+            return stack.enter_context(daemon)
+
+        yield _start
+    assert processes_of(tmp_path) == []

@@ -80,12 +80,18 @@ async def test_expiry_alone_gives_a_job_to_nobody(
     assert (await store.get_job(job.id)).state is JobState.FAILED
 
 
-async def test_a_node_elsewhere_is_one_with_a_place_of_its_own(store: Store) -> None:
-    for name, place in (("a", "place-1"), ("renamed", "place-1"), ("b", "place-2")):
+async def test_nodes_are_found_by_name_with_their_places(store: Store) -> None:
+    seats = [
         await store.take_seat(name, f"http://{name}", place, ALONE)
-    assert await store.url_elsewhere("b", "a") == "http://b"
-    assert await store.url_elsewhere("renamed", "a") is None
-    assert await store.url_elsewhere("unknown", "a") is None
+        for name, place in (("a", "place-1"), ("renamed", "place-1"), ("b", "place-2"))
+    ]
+    await store.leave_seat(seats[2])
+    found = await store.find_nodes(["a", "b", "renamed", "unknown"])
+    assert {name: (node.url, node.place, node.alive) for name, node in found.items()} == {
+        "a": ("http://a", "place-1", True),
+        "renamed": ("http://renamed", "place-1", True),
+        "b": ("http://b", "place-2", False),
+    }
 
 
 async def test_strays_are_taken_and_what_is_carried_is_left_alone(store: Store) -> None:

@@ -8,14 +8,15 @@ from aiohttp import web
 from runnerd.api.answers import json_answer, summary_fields, summary_of
 from runnerd.api.bodies import check_json, read_bytes
 from runnerd.api.endpoints import CURSOR, JOB_ID, LIMIT, Endpoint, Parameter
-from runnerd.api.joblogs import open_log
+from runnerd.api.joblogs import opened_log
 from runnerd.api.problems import Problem
 from runnerd.api.queries import fault_in_query, flag_in, job_id_of, limit_in, query_of
 from runnerd.api.schemas.common import NoFields
 from runnerd.api.schemas.training import JobDetail, JobList, JobSummary
 from runnerd.api.services import SERVICES, Services
+from runnerd.api.translate import sentence
 from runnerd.jobs import Job, JobState, JobStatus, states_of
-from runnerd.plugins import PluginError
+from runnerd.plugins import BackendAway, PluginError
 
 LOG_SECONDS = 5.0
 _STATUSES = [status.value for status in JobStatus]
@@ -29,7 +30,7 @@ async def get_job(request: web.Request) -> web.Response:
     """Describe one job, with the last part of its output."""
     services = request.app[SERVICES]
     job = await services.store.get_job(job_id_of(request))
-    logs, log_fault = await _tail(services, job)
+    logs, log_fault = await _tail(request, job)
     fields = summary_fields(job)
     fields["warnings"] = (*job.warnings, *log_fault)
     fields["waiting_for"] = await _waiting_for(services, job)
@@ -45,16 +46,19 @@ async def _waiting_for(services: Services, job: Job) -> str | None:
     return await services.store.waiting_for(job, services.settings.queue_limits())
 
 
-async def _tail(services: Services, job: Job) -> tuple[str, tuple[str, ...]]:
+async def _tail(request: web.Request, job: Job) -> tuple[str, tuple[str, ...]]:
+    limit = request.app[SERVICES].settings.jobs.log_tail_bytes
     try:
-        async with asyncio.timeout(LOG_SECONDS):
-            log = await open_log(services, job.id)
-            return await log.tail(services.settings.jobs.log_tail_bytes), ()
+        async with asyncio.timeout(LOG_SECONDS), opened_log(request, job.id) as log:
+            return await log.tail(limit), ()
+    except BackendAway as away:
+        _log.warning("a log could not be read", job=job.id, why=str(away))
+        return "", (sentence(str(away)),)
     except (PluginError, TimeoutError) as error:
         _log.warning("a log could not be read", job=job.id, why=str(error))
         return "", ("the output can't be read at the moment: try again later",)
-    except Problem as elsewhere:
-        return "", (elsewhere.detail,)
+    except Problem as refusal:
+        return "", (refusal.detail,)
 
 
 async def _end_of(services: Services, job: Job) -> dict[str, object]:

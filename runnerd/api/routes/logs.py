@@ -1,14 +1,17 @@
 """A job's whole output, and following it while it is written."""
 
 import codecs
+import re
+import time
 
 import structlog
 from aiohttp import web
 
-from runnerd.api.endpoints import FOLLOW, JOB_ID, LAST_EVENT_ID, RANGE, Endpoint
+from runnerd.api.endpoints import FOLLOW, JOB_ID, LAST_EVENT_ID, RANGE, Endpoint, Parameter
 from runnerd.api.following import FOLLOWING, JobView
-from runnerd.api.joblogs import JobLog, open_log
+from runnerd.api.joblogs import JobLog, opened_log
 from runnerd.api.queries import (
+    fault_in_query,
     flag_in,
     job_id_of,
     last_event_id_of,
@@ -23,19 +26,34 @@ from runnerd.store import StoreAway
 
 READ_BYTES = 256 * 1024
 LONGEST_LINE = 1024 * 1024
+# How often the end of a log is looked for that lies on another node, and on one that is away.
+REMOTE_SECONDS = 0.5
+AWAY_SECONDS = 1.0
 TEXT = "text/plain; charset=utf-8"
 _log = structlog.get_logger(__name__)
 
 
 async def logs(request: web.Request) -> web.StreamResponse:
     """Send the whole output, a range of it, or follow it."""
-    services = request.app[SERVICES]
-    query = query_of(request, frozenset({"follow"}))
-    job_id = job_id_of(request)
-    job = await services.store.get_job(job_id)
-    log = await open_log(services, job.id)
-    if flag_in(query, "follow") and request.method != "HEAD":
-        return await _follow(request, job_id, log)
+    query = query_of(request, frozenset({"follow", "attempt"}))
+    follow, attempt = flag_in(query, "follow"), _attempt_in(query)
+    job = await request.app[SERVICES].store.get_job(job_id_of(request))
+    async with opened_log(request, job.id, attempt) as log:
+        if follow and request.method != "HEAD":
+            return await _follow(request, job.id, log)
+        return await _send(request, log)
+
+
+def _attempt_in(query: dict[str, str]) -> int | None:
+    value = query.get("attempt")
+    if value is None:
+        return None
+    if not re.fullmatch(r"[1-9][0-9]{0,8}", value):
+        raise fault_in_query("attempt", "must be the number of an attempt, from 1")
+    return int(value)
+
+
+async def _send(request: web.Request, log: JobLog) -> web.StreamResponse:
     size = await log.size()
     asked = range_of(request, size)
     start, end = asked or (0, size)
@@ -74,7 +92,10 @@ class _Follower:
         self._stream = stream
         self._log = log
         self._view = view
-        self._offset = start
+        self._offset = start  # behind what was sent
+        self._unsent = b""  # read behind it: the beginning of a line
+        self._look_at = 0.0
+        self._moved = False
 
     async def run(self) -> None:
         while True:
@@ -82,47 +103,52 @@ class _Follower:
                 ended = await self._catch_up()
             except (BackendAway, StoreAway) as away:
                 _log.info("a follower waits for a backend", why=str(away))
-                ended = False
+                self._look_at = time.monotonic() + AWAY_SECONDS
+                self._moved, ended = True, False
             if ended or not await self._stream.pause():
                 return
 
     async def _catch_up(self) -> bool:
         """Send all there is; tells whether that was the last. The job is looked at first."""
         job = await self._view.job()
-        if not self._log.knows(job.attempt):
-            await self._log.refresh()
         ended = has_ended(job)
+        if not ended and time.monotonic() < self._look_at:
+            return False
+        if self._moved or not self._log.knows(job.attempt):
+            await self._log.refresh()
+            self._moved = False
         while await self._send_some(ended):
             pass
         if ended:
             await self._stream.end(job, self._offset)
+        elif not self._log.is_local:
+            self._look_at = time.monotonic() + REMOTE_SECONDS
         return ended
 
     async def _send_some(self, ended: bool) -> bool:
         """Send one read; tells whether there may be more to read at once."""
-        content = await self._log.read(self._offset, READ_BYTES)
-        full = len(content) == READ_BYTES
-        if self._stream.events:
-            content = await self._whole_lines(content, ended)
-        if not content:
-            return False
-        self._offset += len(content)
-        if self._stream.events:
-            text = content.decode(errors="replace")
-            content = event("log", self._offset, _without_last_end(text))
-        await self._stream.send(content)
-        return full or ended
+        read = await self._log.read(self._offset + len(self._unsent), READ_BYTES)
+        content = self._unsent + read
+        cut = len(content)
+        if self._stream.events and (read or not ended):
+            cut = _end_of_whole(content)
+        self._unsent = content[cut:]
+        if cut > 0:
+            self._offset += cut
+            await self._stream.send(self._written(content[:cut]))
+        return bool(read) and (ended or len(read) == READ_BYTES)
 
-    async def _whole_lines(self, content: bytes, ended: bool) -> bytes:
-        """Cut behind the last whole line, reading on where the first one is not yet whole."""
-        while (cut := _end_of_lines(content)) == 0 and content:
-            if len(content) >= LONGEST_LINE:
-                return content[: _end_of_characters(content)]
-            more = await self._log.read(self._offset + len(content), READ_BYTES)
-            if not more:
-                return content if ended else b""
-            content += more
-        return content[:cut]
+    def _written(self, content: bytes) -> bytes:
+        if not self._stream.events:
+            return content
+        text = content.decode(errors="replace")
+        return event("log", self._offset, _without_last_end(text))
+
+
+def _end_of_whole(content: bytes) -> int:
+    """Give where the last whole line ends; a line that is too long is cut between characters."""
+    end = _end_of_lines(content)
+    return _end_of_characters(content) if end == 0 and len(content) >= LONGEST_LINE else end
 
 
 def _end_of_lines(content: bytes) -> int:
@@ -146,6 +172,13 @@ def _without_last_end(text: str) -> str:
     return text
 
 
+_ATTEMPT = Parameter(
+    "attempt",
+    "query",
+    "The output of this attempt alone, counted from 1.",
+    {"type": "integer", "minimum": 1},
+)
+
 ENDPOINTS = (
     Endpoint(
         "GET",
@@ -155,9 +188,9 @@ ENDPOINTS = (
         "training",
         description="Standard output and error as the script wrote them. Followed as events, each "
         "`log` event holds whole lines and its id is the byte behind them; an `end` event with "
-        "status and error closes the stream.",
+        "status and error closes the stream. What lies on another node is read from its daemon.",
         media=("text/plain", "text/event-stream"),
-        parameters=(JOB_ID, FOLLOW, RANGE, LAST_EVENT_ID),
+        parameters=(JOB_ID, FOLLOW, _ATTEMPT, RANGE, LAST_EVENT_ID),
         errors=(404, 416, 422, 503),
     ),
 )
