@@ -19,9 +19,10 @@ from runnerd.store.errors import (
 from runnerd.store.leases import Claim
 from runnerd.store.line import Offer
 from runnerd.store.makings import MadeModel, MadeRun, MadeVersion, Makings
+from runnerd.store.newjobs import Submission
 from runnerd.store.nodes import NodePlace, NodeRecord, Seat
 from runnerd.store.store import Store
-from runnerd.store.submissions import Page, Submission
+from runnerd.store.submissions import Page
 from runnerd.store.tokens import Identity, NewToken, TokenRecord
 from runnerd.store.waiting import QueueDepth, given_by
 

@@ -2,21 +2,20 @@
 
 import base64
 import binascii
-import hashlib
-import json
-import uuid
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from typing import Generic, TypeVar
 
-from sqlalchemy import func, insert, select, update
+from sqlalchemy import func, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.sql import Select
 
 from runnerd.jobs import TERMINAL_STATES, Attempt, Event, Job, JobSpecification, JobState
 from runnerd.store.base import StorePart, now
-from runnerd.store.dialects import insert_into
-from runnerd.store.errors import BadCursor, IdempotencyConflict, JobNotFound, StoreAway, WrongState
+from runnerd.store.engine import Engines
+from runnerd.store.errors import BadCursor, JobNotFound, StoreProblem, WrongState
+from runnerd.store.group_commit import GroupCommit
+from runnerd.store.newjobs import NewJob, Submission, store_jobs
 from runnerd.store.rows import attempt_of, event_of, job_of
 from runnerd.store.tables import attempts, events, is_parked, job_tags, jobs
 from runnerd.store.transitions import change_state, write_event
@@ -32,52 +31,22 @@ class Page(Generic[Item]):
     next_cursor: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class Submission:
-    """``created`` is False where the idempotency key had made ``job`` before."""
-
-    job: Job
-    created: bool
-
-
 class Submissions(StorePart):
     """Jobs from the outside."""
+
+    def __init__(self, engines: Engines) -> None:
+        super().__init__(engines)
+        self._intake = GroupCommit(self._store)
 
     async def submit(
         self, specification: JobSpecification, *, idempotency_key: str | None = None
     ) -> Submission:
         """Store a job durably. Raises ``IdempotencyConflict`` and ``StoreAway``."""
-        content = specification.model_dump(mode="json")
-        digest = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
-        job_id, created_at = uuid.uuid4().hex, now()
-        row: dict[str, Any] = {
-            "id": job_id,
-            "specification": content,
-            "specification_digest": digest,
-            "idempotency_key": idempotency_key,
-            "experiment_name": specification.experiment_name,
-            "model_name": specification.model_name,
-            "state": JobState.QUEUED,
-            "attempt": 0,
-            "warnings": [],
-            "queue": specification.queue,
-            "priority": specification.priority,
-            **specification.resources.model_dump(),
-            "created_at": created_at,
-        }
+        return await self._intake.ask(NewJob(specification, idempotency_key))
+
+    async def _store(self, wanted: Sequence[NewJob]) -> Sequence[Submission | StoreProblem]:
         async with self._write() as connection:
-            earlier = await _earlier(connection, idempotency_key, specification)
-            if earlier is None:
-                seq = await _insert(connection, row)
-                if seq is not None:
-                    await _store_tags(connection, seq, specification.tags)
-                    await write_event(connection, job_id, 0, JobState.QUEUED, "submitted")
-                    made = Job(job_id, specification, JobState.QUEUED, created_at)
-                    return Submission(made, created=True)
-                earlier = await _earlier(connection, idempotency_key, specification)
-        if earlier is None:
-            raise StoreAway("another daemon stores a job with this Idempotency-Key: send it again")
-        return Submission(earlier, created=False)
+            return await store_jobs(connection, wanted)
 
     async def get_job(self, job_id: str) -> Job:
         """Look one job up. Raises ``JobNotFound``."""
@@ -210,18 +179,6 @@ class Submissions(StorePart):
         return counts
 
 
-async def _insert(connection: AsyncConnection, row: dict[str, Any]) -> int | None:
-    """Give the job's place in the queue; None where another daemon took its key just now."""
-    stored = await connection.execute(
-        insert_into(connection, jobs)
-        .values(row)
-        .on_conflict_do_nothing(index_elements=[jobs.c.idempotency_key])
-        .returning(jobs.c.seq)
-    )
-    seq: int | None = stored.scalar_one_or_none()
-    return seq
-
-
 async def _queue_again(connection: AsyncConnection, job: Job, kind: str) -> None:
     await change_state(
         connection,
@@ -252,29 +209,6 @@ async def _get(connection: AsyncConnection, job_id: str, *, lock: bool = False) 
     if row is None:
         raise JobNotFound(f"no job has the id {job_id!r}: GET /mlops/training/jobs lists them")
     return job_of(row)
-
-
-async def _earlier(
-    connection: AsyncConnection, idempotency_key: str | None, specification: JobSpecification
-) -> Job | None:
-    if idempotency_key is None:
-        return None
-    query = select(jobs).where(jobs.c.idempotency_key == idempotency_key)
-    row = (await connection.execute(query)).one_or_none()
-    if row is None:
-        return None
-    job = job_of(row)
-    if job.specification != specification:
-        raise IdempotencyConflict(
-            "this Idempotency-Key was sent with another request before: use a new key for a new job"
-        )
-    return job
-
-
-async def _store_tags(connection: AsyncConnection, seq: int, tags: dict[str, str]) -> None:
-    if tags:
-        rows = [{"job_seq": seq, "key": key, "value": value} for key, value in tags.items()]
-        await connection.execute(insert(job_tags), rows)
 
 
 def _with_tag(query: Select[tuple[object]], key: str, value: str | None) -> Select[tuple[object]]:
