@@ -30,6 +30,7 @@ from runnerd.plugins.tracker import (
     Run,
     RunModel,
     Tracker,
+    TrackerCapability,
 )
 
 __all__ = [
@@ -63,6 +64,7 @@ __all__ = [
     "StoredObject",
     "TakeOut",
     "Tracker",
+    "TrackerCapability",
     "Verdict",
     "check_key",
     "hookimpl",

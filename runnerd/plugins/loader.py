@@ -150,6 +150,7 @@ class Plugins:
                 f"the plugin {name!r} gave {type(built).__name__}, which is no "
                 f"{KINDS[kind].__name__} of runnerd.plugins: select another one"
             )
+        _require_capabilities(name, built)
         return built
 
     def _provider(self, kind: str, name: str) -> object:
@@ -169,6 +170,18 @@ class Plugins:
     def _only(self, plugin: object, hook: str) -> pluggy.HookCaller:
         others = [each for each in self._manager.get_plugins() if each is not plugin]
         return self._manager.subset_hook_caller(hook, others)
+
+
+def _require_capabilities(name: str, part: Any) -> None:
+    """Refuse a part that declares what it does not give, before anybody calls it."""
+    contract = next(kind for kind in KINDS.values() if isinstance(part, kind))
+    for capability in getattr(part, "capabilities", ()):
+        verb = str(capability)
+        if getattr(type(part), verb, None) in (None, getattr(contract, verb, None)):
+            raise PluginUnknown(
+                f"the plugin {name!r} declares the capability {verb!r} and has no such verb: tell "
+                "its author, or select another one"
+            )
 
 
 def _require_own_table(name: str, declared: Mapping[str, object]) -> None:

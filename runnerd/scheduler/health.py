@@ -8,7 +8,7 @@ import anyio
 import structlog
 
 from runnerd.jobs import TERMINAL_STATES, JobState
-from runnerd.plugins import Census, Condition, Health, PluginError, Tracker
+from runnerd.plugins import Census, Condition, Health, PluginError, Tracker, TrackerCapability
 from runnerd.store import Store, StoreAway
 
 PROBE_SECONDS = 5.0
@@ -51,7 +51,8 @@ async def keep_watch(
     async with anyio.create_task_group() as group:
         for name, probe in probes.items():
             group.start_soon(_watch_one, board, name, probe, interval)
-        group.start_soon(_count, board, tracker, interval)
+        if TrackerCapability.CENSUS in tracker.capabilities:
+            group.start_soon(_count, board, tracker, interval)
         group.start_soon(_count_ended, board, store, interval)
 
 

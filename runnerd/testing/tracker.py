@@ -1,37 +1,50 @@
-"""A tracker in memory, with a knob for being away."""
+"""A tracker in memory, whose every failure can be arranged."""
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from typing import ClassVar
 
 from runnerd.plugins import (
-    BackendAway,
     Census,
-    Condition,
     ForwardRequest,
     ForwardResponse,
     Health,
     ModelVersion,
     NotFound,
+    Refused,
     RegisteredModel,
     Run,
     RunModel,
     Tracker,
+    TrackerCapability,
 )
+from runnerd.testing.knobs import Knobs
 
 BEGINNING = datetime(2026, 1, 1, tzinfo=UTC)
 
 
-@dataclass
-class FakeTracker(Tracker):
-    """Holds what it is given. While ``away`` is set every verb raises ``BackendAway``.
+Answer = Callable[[ForwardRequest, bytes], tuple[int, bytes]]
 
-    ``runs`` and ``models`` (by run) are for tests to fill, ``forwarded`` lists the requests that
-    were passed on; each is answered with an empty JSON object.
+
+def nothing(request: ForwardRequest, body: bytes) -> tuple[int, bytes]:
+    """Answer a forwarded request with an empty JSON object."""
+    return 200, b"{}"
+
+
+@dataclass
+class FakeTracker(Knobs, Tracker):
+    """Holds what it is given, and fails as its ``Knobs`` say.
+
+    ``runs``, ``models`` (by run) and ``aliases`` (by model and alias) are for tests to fill.
+    ``forwarded`` lists the requests that were passed on; ``answer`` gives their status and body.
     """
 
-    away: bool = False
+    capabilities: ClassVar[frozenset[TrackerCapability]] = frozenset({TrackerCapability.CENSUS})
+
+    answer: Answer = nothing
+    aliases: dict[tuple[str, str], str] = field(default_factory=dict)
     runs: dict[str, Run] = field(default_factory=dict)
     models: dict[str, list[RunModel]] = field(default_factory=dict)
     versions: list[ModelVersion] = field(default_factory=list)
@@ -40,18 +53,16 @@ class FakeTracker(Tracker):
     forwarded: list[ForwardRequest] = field(default_factory=list)
 
     async def open(self) -> None:
-        """Nothing to start."""
+        await self.turn("open", needs_backend=False)
 
     async def close(self) -> None:
-        """Nothing to stop."""
+        await self.turn("close", needs_backend=False)
 
     async def health(self) -> Health:
-        if self.away:
-            return Health(Condition.UNHEALTHY, "the fake tracker is away")
-        return Health(Condition.HEALTHY)
+        return await self.turn_health()
 
     async def wait_ready(self, seconds: float) -> None:
-        self._answer()
+        await self.turn("wait_ready")
 
     @property
     def client_requirements(self) -> tuple[str, ...]:
@@ -63,23 +74,24 @@ class FakeTracker(Tracker):
 
     @asynccontextmanager
     async def forward(self, request: ForwardRequest) -> AsyncIterator[ForwardResponse]:
-        self._answer()
+        await self.turn("forward")
         self.forwarded.append(request)
-        yield ForwardResponse(200, {"Content-Type": "application/json"}, _once(b"{}"))
+        status, body = self.answer(request, await _whole(request.body))
+        yield ForwardResponse(status, {"Content-Type": "application/json"}, _once(body))
 
     async def get_run(self, run_id: str) -> Run:
-        self._answer()
-        if run_id not in self.runs:
-            raise NotFound(f"no run has the id {run_id!r}")
-        return self.runs[run_id]
+        await self.turn("get_run")
+        return self._run(run_id)
 
     async def end_run(self, run_id: str, status: str) -> None:
-        run = await self.get_run(run_id)
+        await self.turn("end_run")
+        run = self._run(run_id)
         if run.status == "RUNNING":
             self.runs[run_id] = replace(run, status=status)
 
     async def models_of_run(self, run_id: str) -> list[RunModel]:
-        await self.get_run(run_id)
+        await self.turn("models_of_run")
+        self._run(run_id)
         return list(self.models.get(run_id, ()))
 
     async def register(
@@ -91,10 +103,13 @@ class FakeTracker(Tracker):
         tags: Mapping[str, str],
         once: bool,
     ) -> ModelVersion:
-        self._answer()
-        for version, source in zip(self.versions, self.sources, strict=True):
+        await self.turn("register")
+        if not name:
+            raise Refused("a registered model needs a name")
+        for place, (version, source) in enumerate(zip(self.versions, self.sources, strict=True)):
             if once and version.name == name and source == model.source:
-                return version
+                self.versions[place] = replace(version, tags={**version.tags, **tags})
+                return self.versions[place]
         count = sum(version.name == name for version in self.versions)
         version = ModelVersion(
             name=name,
@@ -113,11 +128,35 @@ class FakeTracker(Tracker):
         return version
 
     async def list_models(self) -> list[RegisteredModel]:
-        self._answer()
-        return [await self.get_model(name) for name in sorted({v.name for v in self.versions})]
+        await self.turn("list_models")
+        return [self._model(name) for name in sorted({v.name for v in self.versions})]
 
     async def get_model(self, name: str) -> RegisteredModel:
-        self._answer()
+        await self.turn("get_model")
+        return self._model(name)
+
+    async def get_version(self, name: str, version: str) -> ModelVersion:
+        await self.turn("get_version")
+        model = self._model(name)
+        if version == "latest":
+            return model.latest_versions[0]
+        number = model.aliases.get(version[1:], "") if version.startswith("@") else version
+        for candidate in self.versions:
+            if candidate.name == name and candidate.version == number:
+                return candidate
+        raise NotFound(f"model {name!r} has no version {version!r}")
+
+    async def census(self) -> Census:
+        await self.turn("census")
+        names = {version.name for version in self.versions}
+        return Census(len({run.experiment_id for run in self.runs.values()}), len(names))
+
+    def _run(self, run_id: str) -> Run:
+        if run_id not in self.runs:
+            raise NotFound(f"no run has the id {run_id!r}")
+        return self.runs[run_id]
+
+    def _model(self, name: str) -> RegisteredModel:
         versions = [version for version in self.versions if version.name == name]
         if not versions:
             raise NotFound(f"no registered model is named {name!r}")
@@ -127,25 +166,14 @@ class FakeTracker(Tracker):
             created_at=BEGINNING,
             updated_at=BEGINNING,
             latest_versions=(versions[-1],),
+            aliases={alias: v for (model, alias), v in self.aliases.items() if model == name},
         )
 
-    async def get_version(self, name: str, version: str) -> ModelVersion:
-        model = await self.get_model(name)
-        if version == "latest":
-            return model.latest_versions[0]
-        for candidate in self.versions:
-            if candidate.name == name and candidate.version == version:
-                return candidate
-        raise NotFound(f"model {name!r} has no version {version!r}")
 
-    async def census(self) -> Census:
-        self._answer()
-        names = {version.name for version in self.versions}
-        return Census(len({run.experiment_id for run in self.runs.values()}), len(names))
-
-    def _answer(self) -> None:
-        if self.away:
-            raise BackendAway("the fake tracker is away", retry_after=0.01)
+async def _whole(body: AsyncIterator[bytes] | bytes | None) -> bytes:
+    if body is None or isinstance(body, bytes):
+        return body or b""
+    return b"".join([piece async for piece in body])
 
 
 async def _once(body: bytes) -> AsyncIterator[bytes]:

@@ -20,6 +20,7 @@ from runnerd.plugins import (
     Listener,
     Observation,
     PluginContext,
+    TrackerCapability,
     Verdict,
     hookimpl,
 )
@@ -45,6 +46,8 @@ class HangingStorage(LocalStorage):
 
 class RaisingTracker(FakeTracker):
     """Its probe and its count raise what no contract allows."""
+
+    capabilities = frozenset({TrackerCapability.CENSUS})
 
     async def health(self) -> Health:
         raise KeyError("health")

@@ -2,11 +2,12 @@
 
 import pytest
 
-from runnerd.plugins import Executor, Listener, Storage
+from runnerd.plugins import Executor, Listener, Storage, Tracker
 from runnerd.testing import (
     ExecutorSuite,
     ListenerSuite,
     StorageSuite,
+    TrackerSuite,
     proven_by,
     proves,
     rules_of,
@@ -19,6 +20,7 @@ SUITES: dict[type, tuple[object, ...]] = {
     Executor: (ExecutorSuite,),
     Listener: (ListenerSuite, test_listeners, test_observers),
     Storage: (StorageSuite,),
+    Tracker: (TrackerSuite,),
 }
 
 

@@ -21,6 +21,7 @@ from runnerd.plugins import (
     PluginError,
     Storage,
     Tracker,
+    TrackerCapability,
     Verdict,
 )
 from runnerd.plugins.installed import Installed, Standing
@@ -123,7 +124,8 @@ async def _steps(part: Part) -> AsyncIterator[Step]:
         case Tracker():
             yield "start", lambda: _ready(part)
             yield "health", lambda: _health(part)
-            yield "census", lambda: _counted(part)
+            if TrackerCapability.CENSUS in part.capabilities:
+                yield "census", lambda: _counted(part)
         case Executor():
             yield "health", lambda: _health(part)
             yield "adopt", lambda: _adopted(part)

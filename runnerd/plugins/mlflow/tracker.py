@@ -28,6 +28,7 @@ from runnerd.plugins.tracker import (
     Run,
     RunModel,
     Tracker,
+    TrackerCapability,
 )
 
 POLL_SECONDS = 0.2
@@ -39,6 +40,8 @@ class MlflowTracker(Tracker):
     Without a ``url`` in its settings the server is a child of the daemon on a Unix socket, and
     gone when the daemon is, however that ended. ``context.origin`` has to be final.
     """
+
+    capabilities = frozenset({TrackerCapability.CENSUS})
 
     def __init__(self, settings: MlflowSettings, context: PluginContext) -> None:
         self._settings = settings

@@ -1,14 +1,12 @@
 """One real MLflow server for every test of this folder, and ways to look at it and to ask it."""
 
-import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
-from typing import Any
 
 import anyio
 import pytest
 
-from runnerd.plugins import BackendAway, Condition, ForwardRequest, PluginContext
+from runnerd.plugins import BackendAway, Condition, PluginContext
 from runnerd.plugins.mlflow import MlflowSettings, MlflowTracker
 from runnerd.plugins.mlflow.marked import VARIABLE
 
@@ -76,42 +74,3 @@ async def unhealthy(tracker: MlflowTracker) -> bool:
 def pid_of(folder: Path, word: str) -> int:
     (pid,) = [pid for pid, command in processes(folder).items() if word in command]
     return pid
-
-
-async def rest(tracker: MlflowTracker, path: str, method: str = "POST", **fields: Any) -> Any:
-    """Ask the server itself, as any client would."""
-    request = ForwardRequest(
-        method,
-        f"/api/2.0/mlflow/{path}",
-        {"Content-Type": "application/json"},
-        json.dumps(fields).encode(),
-    )
-    async with tracker.forward(request) as response:
-        answer = json.loads(b"".join([piece async for piece in response.body]))
-    assert response.status == 200, answer
-    return answer
-
-
-async def new_run(tracker: MlflowTracker, **tags: str) -> str:
-    pairs = [{"key": key.replace("__", "."), "value": value} for key, value in tags.items()]
-    answer = await rest(tracker, "runs/create", experiment_id="0", start_time=1, tags=pairs)
-    run_id: str = answer["run"]["info"]["run_id"]
-    return run_id
-
-
-async def new_model(tracker: MlflowTracker, run_id: str, *, ready: bool = True) -> str:
-    """Log a model to a run by the calls that MLflow 3 clients make."""
-    created = await rest(
-        tracker, "logged-models", experiment_id="0", name="model", source_run_id=run_id
-    )
-    model_id: str = created["model"]["info"]["model_id"]
-    await rest(tracker, "runs/outputs", run_id=run_id, models=[{"model_id": model_id, "step": 0}])
-    if ready:
-        await rest(
-            tracker,
-            f"logged-models/{model_id}",
-            "PATCH",
-            model_id=model_id,
-            status="LOGGED_MODEL_READY",
-        )
-    return model_id

@@ -13,11 +13,11 @@ import pytest
 from runnerd.plugins import BackendAway, PluginContext
 from runnerd.plugins.mlflow import MlflowSettings, MlflowTracker
 from runnerd.plugins.mlflow.server import ManagedServer, ServerPlan
+from runnerd.testing.trackers import new_run
 from tests.plugins.mlflow.conftest import (
     ORIGIN,
     START_SECONDS,
     ended,
-    new_run,
     pid_of,
     processes,
     unhealthy,
