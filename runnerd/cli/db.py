@@ -1,5 +1,6 @@
 """`runnerd db`."""
 
+import asyncio
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,9 +9,11 @@ import click
 
 from runnerd.cli.address import json_option
 from runnerd.cli.configuration import settings_options
-from runnerd.cli.output import print_json
+from runnerd.cli.output import listing, print_json, stdout
+from runnerd.cli.progress import progress
 from runnerd.settings import Loaded, Settings
 from runnerd.store import migrations
+from runnerd.store.copying import copy_database
 from runnerd.store.errors import StoreProblem
 
 
@@ -22,6 +25,7 @@ def db() -> None:
     Example:
       runnerd db check
       runnerd db upgrade
+      runnerd db copy sqlite:////srv/runnerd/runnerd.db postgresql://runnerd@db.example.org/runnerd
     """
 
 
@@ -105,3 +109,35 @@ def check(loaded: Loaded, as_json: bool) -> None:
         print_json({"revision": revision, "head": revision})
     else:
         click.echo(f"The database is at revision {revision}, as it should be.")
+
+
+@db.command
+@click.argument("source", metavar="FROM")
+@click.argument("target", metavar="TO")
+@json_option
+def copy(source: str, target: str, as_json: bool) -> None:
+    """Copy the database FROM to the empty database TO, and compare every row.
+
+    Both are URLs, of an SQLite file (sqlite:////folder/runnerd.db) or of a Postgres database
+    (postgresql://user@host/database), whose password may stand in PGPASSWORD or ~/.pgpass.
+    Stop the daemons on FROM first; scripts go on. FROM is left as it is. TO holds everything
+    once this has succeeded, and nothing before.
+
+    \b
+    Example:
+      runnerd db copy sqlite:////srv/runnerd/runnerd.db postgresql://runnerd@db.example.org/runnerd
+    """
+    os.umask(0o077)
+    try:
+        with progress() as told:
+            rows = asyncio.run(copy_database(source, target, told))
+    except StoreProblem as problem:
+        raise click.ClickException(str(problem)) from problem
+    if as_json:
+        print_json({"revision": migrations.head(), "rows": rows})
+        return
+    table = listing("Table", "Rows")
+    for name, count in rows.items():
+        table.add_row(name, str(count))
+    stdout().print(table)
+    click.echo("Every row is in the copy. Set database.url to it before a daemon starts again.")

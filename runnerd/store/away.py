@@ -21,7 +21,7 @@ def translated() -> Iterator[None]:
     except PoolTimeout as error:
         raise StoreAway("the database is too busy: try again in a few seconds") from error
     except DBAPIError as error:
-        if not _is_away(error):
+        if not is_away(error):
             raise
         raise StoreAway(f"the database does not answer: {reason_of(error)}") from error
     except OSError as error:  # raised bare by the Postgres driver: timeouts are among them
@@ -36,7 +36,8 @@ def reason_of(error: Exception) -> str:
     return str(original.__cause__ or original).partition("\n")[0]
 
 
-def _is_away(error: DBAPIError) -> bool:
+def is_away(error: DBAPIError) -> bool:
+    """Tell whether the database is away or busy, rather than what it was asked wrong."""
     if error.connection_invalidated or isinstance(error, OperationalError):
         return True
     if not hasattr(error.orig, "sqlstate"):  # SQLite has no such codes

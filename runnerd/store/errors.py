@@ -49,5 +49,9 @@ class SchemaTooNew(StoreProblem):
     """The database's schema is newer than the code: install the newer runnerd."""
 
 
+class NotCopied(StoreProblem):
+    """A database was not copied, and the target holds none of it: the text says why."""
+
+
 class UnsupportedDatabase(StoreProblem):
     """The database URL names a database that the store does not speak to."""

@@ -50,6 +50,25 @@ def open_single(url: URL) -> AsyncEngine:
     return create_async_engine(url, poolclass=NullPool, connect_args=options)
 
 
+def open_unhurried(url: URL) -> AsyncEngine:
+    """Give an engine for one long piece of work, whose statements may take minutes."""
+    options = _options(MIGRATION_SECONDS, LOCK_SECONDS, MIGRATION_SECONDS)
+    return create_async_engine(
+        url,
+        poolclass=NullPool,
+        isolation_level="REPEATABLE READ",
+        connect_args=options,
+        hide_parameters=True,
+    )
+
+
+def storable(value: Any) -> Any:
+    """Replace in a text what no text of Postgres can hold; other values stay as they are."""
+    if isinstance(value, str) and "\0" in value:
+        return value.replace("\0", "\N{REPLACEMENT CHARACTER}")
+    return value
+
+
 def run_blocking(url: URL, work: Callable[[Connection], Answer]) -> Answer:
     """Do ``work`` on a connection of its own, while no other daemon does, in this thread."""
 
@@ -94,8 +113,5 @@ def _without_nul(
 
 def _clean(row: Any) -> Any:
     if any(isinstance(value, str) and "\0" in value for value in row):
-        return tuple(
-            value.replace("\0", "\N{REPLACEMENT CHARACTER}") if isinstance(value, str) else value
-            for value in row
-        )
+        return tuple(map(storable, row))
     return row
