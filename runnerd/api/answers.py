@@ -75,6 +75,11 @@ def summary_fields(job: Job) -> dict[str, object]:
     }
 
 
+def end_fields(end: Event) -> dict[str, object]:
+    """Give what is told of an attempt's end, from the event that noted it."""
+    return {name: end.data.get(name) for name in ("exit_code", "signal", "cause")}
+
+
 def event_answer(event: Event) -> JobEvent:
     """Give one line of a job's history."""
     return JobEvent(

@@ -11,6 +11,7 @@ from runnerd.api.replays import REPLAYS, Replays
 from runnerd.api.requests import attend, stamp
 from runnerd.api.routes import (
     artifacts,
+    attempts,
     draining,
     environments,
     events,
@@ -31,6 +32,7 @@ _SUBJECTS = (
     *submission.ENDPOINTS,
     *jobs.ENDPOINTS,
     *logs.ENDPOINTS,
+    *attempts.ENDPOINTS,
     *events.ENDPOINTS,
     *artifacts.ENDPOINTS,
     *draining.ENDPOINTS,

@@ -73,7 +73,7 @@ def exit_code(job: Job) -> int:
 
 def summary(job: Job) -> list[tuple[str, Any]]:
     """Give the rows that describe a job."""
-    phase = "parked" if job.get("parked") else job.get("phase") or job["status"]
+    phase = "parked" if job["parked"] else job.get("phase") or job["status"]
     version = job["model_version"]
     error = job["error"]
     return [

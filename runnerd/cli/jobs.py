@@ -1,6 +1,9 @@
 """`runnerd jobs`, `runnerd job`, `runnerd cancel`, `runnerd retry` and `runnerd release`."""
 
+from typing import Any
+
 import click
+from rich.table import Table
 
 from runnerd.cli.address import Address, client_options, json_option
 from runnerd.cli.connection import connected, job_id_of
@@ -69,7 +72,7 @@ def jobs(
         version = each["model_version"]
         table.add_row(
             each["job_id"][:8],
-            state("parked" if each.get("parked") else each.get("phase") or each["status"]),
+            state("parked" if each["parked"] else each.get("phase") or each["status"]),
             each["script_name"],
             each["experiment_name"],
             f"{each['model_name']} v{version}" if version else "–",
@@ -94,10 +97,27 @@ def job(address: Address, job_id: str, as_json: bool) -> None:
     """
     with connected(address) as client:
         found = client.get_job(job_id_of(client, job_id))
+        attempts = client.attempts(found["job_id"]) if found["attempt"] > 1 else []
     if as_json:
         print_json(found)
-    else:
-        stdout().print(sheet(summary(found)))
+        return
+    stdout().print(sheet(summary(found)))
+    if attempts:
+        stdout().print(_attempts(attempts))
+
+
+def _attempts(attempts: list[dict[str, Any]]) -> Table:
+    table = listing("Attempt", "Node", "Began", "Ended by", "Exit code")
+    for attempt in attempts:
+        code = attempt["exit_code"]
+        table.add_row(
+            str(attempt["number"]),
+            attempt["node"],
+            age(attempt["created_at"]),
+            attempt["cause"] or "–",
+            "–" if code is None else str(code),
+        )
+    return table
 
 
 @click.command

@@ -25,6 +25,11 @@ class Job(TypedDict):
     exit_code: int | None
     signal: int | str | None
     warnings: list[str]
+    attempt: int
+    queue: str
+    priority: int
+    parked: bool
+    waiting_for: str | None
 
 
 class JobPage(TypedDict):

@@ -137,6 +137,11 @@ class Client:
         """Queue a parked job again, once what failed it is mended."""
         return cast(Job, self._transport.request("POST", f"{_job(job_id)}/release"))
 
+    def attempts(self, job_id: str) -> list[dict[str, Any]]:
+        """List the tries at a job, oldest first."""
+        answer = self._transport.request("GET", f"{_job(job_id)}/attempts")
+        return cast(list[dict[str, Any]], answer["items"])
+
     def log(self, job_id: str) -> Iterator[bytes]:
         """Give the log as far as it is written, in pieces."""
         with self._transport.stream(f"{_job(job_id)}/logs") as response:

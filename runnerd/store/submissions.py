@@ -154,6 +154,16 @@ class Submissions(StorePart):
         async with self._read() as connection:
             return [attempt_of(row) for row in await connection.execute(query)]
 
+    async def ends(self, job_id: str) -> dict[int, Event]:
+        """Give how each attempt of a job ended, by its number, of those that have."""
+        query = (
+            select(events)
+            .where(events.c.job_id == job_id, events.c.kind == "ended")
+            .order_by(events.c.id)
+        )
+        async with self._read() as connection:
+            return {row.attempt: event_of(row) for row in await connection.execute(query)}
+
     async def events(self, job_id: str, *, after: int = 0, limit: int = 1000) -> list[Event]:
         """List a job's events with ids beyond ``after``, oldest first."""
         query = (

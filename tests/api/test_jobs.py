@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from runnerd.jobs import Handle, JobState
+from runnerd.jobs import Cause, Handle, JobState, Outcome
 from tests.api.daemon import JOBS, Daemon
 from tests.api.events import read_events
 
@@ -185,3 +185,21 @@ async def test_the_environment_is_described(daemon: Daemon) -> None:
     assert reply.status == 200, reply.body
     assert reply.json["requirements"] == ["idna==3.10", "numpy==2.0"]
     assert reply.json["python_version"] == "3.11.7"
+
+
+async def test_every_try_is_listed_with_its_end(daemon: Daemon) -> None:
+    job_id = await daemon.submit()
+    first = await daemon.launch()
+    lost = Outcome(Cause.LOST, detail="its runner vanished")
+    await daemon.store.requeue(first.claim, JobState.RUNNING, lost, error="lost", delay=-1)
+    second = await daemon.launch()
+    await second.end(code=3, state=JobState.FAILED, error="x")
+    found = (await daemon.call("GET", f"{JOBS}/{job_id}/attempts")).json["items"]
+    assert [(each["number"], each["cause"], each["exit_code"]) for each in found] == [
+        (1, "lost", None),
+        (2, "exited", 3),
+    ]
+    assert found[0]["reason"] == "its runner vanished"
+    assert found[0]["node"] == "local" and found[1]["started_at"] is not None
+    unknown = await daemon.call("GET", f"{JOBS}/{'0' * 32}/attempts")
+    assert unknown.status == 404

@@ -5,7 +5,7 @@ import asyncio
 import structlog
 from aiohttp import web
 
-from runnerd.api.answers import json_answer, summary_fields, summary_of
+from runnerd.api.answers import end_fields, json_answer, summary_fields, summary_of
 from runnerd.api.bodies import check_json, read_bytes
 from runnerd.api.endpoints import CURSOR, JOB_ID, LIMIT, Endpoint, Parameter
 from runnerd.api.joblogs import opened_log
@@ -63,14 +63,8 @@ async def _tail(request: web.Request, job: Job) -> tuple[str, tuple[str, ...]]:
 
 async def _end_of(services: Services, job: Job) -> dict[str, object]:
     """Tell how the newest attempt's script ended, if it has."""
-    after, end = 0, None
-    while job.started_at and (events := await services.store.events(job.id, after=after)):
-        after = events[-1].id
-        ends = [event for event in events if event.kind == "ended"]
-        end = ends[-1] if ends else end
-    if end is None or end.attempt != job.attempt:
-        return {}
-    return {name: end.data.get(name) for name in ("exit_code", "signal", "cause")}
+    end = (await services.store.ends(job.id)).get(job.attempt) if job.started_at else None
+    return {} if end is None else end_fields(end)
 
 
 async def list_jobs(request: web.Request) -> web.Response:

@@ -224,6 +224,28 @@ class JobList(Answer):
     next_cursor: str | None
 
 
+class JobAttempt(Answer):
+    """One try at a job; what is null is not known yet, or never came to be."""
+
+    number: int = Field(description="Counted from 1; `logs?attempt=` takes it.")
+    node: str
+    executor: str
+    created_at: Moment | None
+    started_at: Moment | None = Field(description="When the script started.")
+    ended_at: Moment | None
+    cause: str | None = None
+    exit_code: int | None = None
+    signal: int | None = None
+    reason: str = Field("", description="The executor's own words, where the cause needs some.")
+    gpus: tuple[int, ...] | None = Field(None, description="The devices it held, by index.")
+
+
+class AttemptList(Answer):
+    """Every try at a job, oldest first."""
+
+    items: tuple[JobAttempt, ...]
+
+
 class JobEvent(Answer):
     """One line of a job's history."""
 
