@@ -139,7 +139,7 @@ async def _build(
         listeners=listeners,
         installed=plugins.installed,
     )
-    terms = _terms(settings, origin, offer)
+    terms = _terms(settings, origin, offer, place)
     carried_with = Parts(store, executor, tracker, environments, terms, listeners)
     return services, Scheduler(carried_with, services.intake), listener
 
@@ -257,10 +257,12 @@ def _offer(settings: Settings) -> Offer:
     )
 
 
-def _terms(settings: Settings, origin: str, offer: Offer) -> Terms:
+def _terms(settings: Settings, origin: str, offer: Offer, place: str) -> Terms:
     jobs = settings.jobs
     return Terms(
         offer=offer,
+        place=place,
+        release_after=settings.nodes.release_after_seconds,
         jobs_dir=settings.data_dir / "jobs",
         origin=origin,
         grace_seconds=jobs.grace_seconds,

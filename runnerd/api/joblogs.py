@@ -145,10 +145,13 @@ class _Finder:
         nodes = await store.find_nodes({*elsewhere, own}) if elsewhere else {}
         for attempt in attempts:
             if attempt.handle is not None:
-                self._found[attempt.number] = self._part_of(attempt, nodes)
+                is_newest = attempt is attempts[-1]
+                self._found[attempt.number] = self._part_of(attempt, nodes, is_newest)
         return dict(sorted(self._found.items()))
 
-    def _part_of(self, attempt: Attempt, nodes: Mapping[str, NodePlace]) -> LogPart:
+    def _part_of(
+        self, attempt: Attempt, nodes: Mapping[str, NodePlace], is_newest: bool
+    ) -> LogPart:
         known = self._found.get(attempt.number)
         owner = self._owner_of(attempt, nodes)
         if owner is None:
@@ -162,11 +165,7 @@ class _Finder:
                 "each daemon a server.node_url of its own"
             )
         if not owner.alive:
-            raise BackendAway(
-                f"the output lies on the node {owner.name!r}, which was last seen at "
-                f"{owner.seen_at:%Y-%m-%d %H:%M:%S} UTC: start its daemon again, and try then",
-                retry_after=30,
-            )
+            return _lost_part(owner, is_newest)
         peer = Peer(owner.name, owner.url)
         if isinstance(known, RemoteLog) and known.peer == peer:
             return known
@@ -181,3 +180,21 @@ class _Finder:
         if attempt.node == self.services.settings.node or owner is None or own is None:
             return None
         return None if owner.place == own.place else owner
+
+
+def _lost_part(owner: NodePlace, is_newest: bool) -> LogPart:
+    """Count what lay on a released node as empty, where it is not all there is to see."""
+    seen = f"last seen at {owner.seen_at:%Y-%m-%d %H:%M:%S} UTC"
+    if owner.released_at is None:
+        raise BackendAway(
+            f"the output lies on the node {owner.name!r}, which was {seen}: start its daemon "
+            "again, and try then",
+            retry_after=30,
+        )
+    if is_newest:
+        raise Problem(
+            404,
+            f"The output lay on the node {owner.name!r}, which was declared gone for good; it was "
+            f"{seen}. It can be read again if that node returns.",
+        )
+    return NoLog()

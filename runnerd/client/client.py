@@ -239,6 +239,11 @@ class Client:
         answer = self._transport.request("GET", "/mlops/nodes")
         return cast(list[dict[str, Any]], answer["nodes"])
 
+    def release_node(self, name: str) -> dict[str, Any]:
+        """Declare that a node is gone for good; tells which jobs it held until now."""
+        path = f"/mlops/nodes/{quote(name, safe='')}/release"
+        return cast(dict[str, Any], self._transport.request("POST", path, repeatable=True))
+
     def queues(self) -> list[dict[str, Any]]:
         """List the queues with their limits and what they hold."""
         answer = self._transport.request("GET", "/mlops/queues")

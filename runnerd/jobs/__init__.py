@@ -1,6 +1,6 @@
 """What a job is: specification, states, outcome and the diagnosis of failures. No I/O here."""
 
-from runnerd.jobs.diagnosis import diagnose, script_fault
+from runnerd.jobs.diagnosis import NODE_RELEASED, diagnose, script_fault
 from runnerd.jobs.environment import EnvironmentPlan
 from runnerd.jobs.job import Attempt, Event, Handle, Job
 from runnerd.jobs.outcome import Cause, Outcome
@@ -28,6 +28,7 @@ from runnerd.jobs.states import (
 __all__ = [
     "DEFAULT_QUEUE",
     "LIVE_STATES",
+    "NODE_RELEASED",
     "PLACES_PER_PRIORITY",
     "TERMINAL_STATES",
     "Attempt",

@@ -34,6 +34,8 @@ _EXCEPTION = re.compile(r"^[A-Za-z_][\w.]*(?::\s.*)?$")
 _TRACEBACK = "Traceback (most recent call last):"
 _MISSING = re.compile(r"No module named '([\w.]+)'")
 _LONGEST = 500
+# The detail of an attempt that was lost with its node.
+NODE_RELEASED = "its node was declared gone for good"
 
 
 def script_fault(specification: JobSpecification) -> str | None:
@@ -63,6 +65,8 @@ def diagnose(outcome: Outcome, specification: JobSpecification, log_tail: str) -
         return _of_exit(outcome.exit_code, log_tail)
     if outcome.cause is Cause.SIGNALLED:
         return _of_signal(outcome.signal)
+    if outcome.cause is Cause.LOST and outcome.detail == NODE_RELEASED:
+        return f"the job was lost: {NODE_RELEASED}; submit it again"
     return _OTHER[outcome.cause].format(
         timeout=specification.timeout, detail=outcome.detail or "no reason was recorded"
     )

@@ -12,6 +12,7 @@ import structlog
 
 from runnerd.environments import IndexAway, Unresolvable
 from runnerd.jobs import (
+    NODE_RELEASED,
     Cause,
     EnvironmentPlan,
     Handle,
@@ -82,6 +83,10 @@ class AttemptCarrier:
             self.found.set()
             await self._finish(await self._recorded_outcome())
             return
+        if self._claim.attempt.node != self._terms.offer.node:
+            self.found.set()
+            await self._settle(Outcome(Cause.LOST, detail=NODE_RELEASED), None)
+            return
         adopted = await self._adopted()
         self.found.set()
         handle = adopted or await self._launched()
@@ -98,10 +103,16 @@ class AttemptCarrier:
 
     async def give_up(self, reason: str) -> None:
         """Stop whatever runs and fail the job: runnerd itself can't carry it."""
-        claim = await self._store.get_claim(self._claim)
-        if claim.attempt.handle is not None:
-            await self._stop_if_it_can_be(claim.attempt.handle)
+        self._claim = claim = await self._store.get_claim(self._claim)
+        if self._handle is not None:
+            await self._stop_if_it_can_be(self._handle)
         await self._store.finish(claim, claim.job.state, JobState.FAILED, error=reason)
+
+    @property
+    def _handle(self) -> Handle | None:
+        """Where the attempt is found; None if it never was, or was on a node that is gone."""
+        attempt = self._claim.attempt
+        return attempt.handle if attempt.node == self._terms.offer.node else None
 
     async def _stop_if_it_can_be(self, handle: Handle) -> None:
         try:
@@ -113,7 +124,7 @@ class AttemptCarrier:
 
     async def _adopted(self) -> Handle | None:
         """Find what an earlier daemon launched; None where the script never ran."""
-        handle = self._claim.attempt.handle
+        handle = self._handle
         if handle is None:
             return None
         verdict = await answered(self._executor.adopt(handle), "adopt an attempt")
@@ -280,7 +291,7 @@ class AttemptCarrier:
         if parked:
             error = f"{error}; parked after {job.attempt} attempts: release it once that is mended"
         await self._end(state, error, result, parked=parked)
-        handle = self._claim.attempt.handle
+        handle = self._handle
         if handle is not None:
             await answered(self._executor.release(handle), "release an attempt")
 
@@ -316,7 +327,7 @@ class AttemptCarrier:
         )
 
     async def _log_tail(self) -> str:
-        handle = self._claim.attempt.handle
+        handle = self._handle
         if handle is None:
             return ""
         size = await answered(self._executor.log_size(handle), "find a log")

@@ -8,12 +8,14 @@ class Intake:
     """Shared by those who ask and the scheduler that obeys; lives as long as the daemon.
 
     While ``draining`` is set nothing is claimed. ``carried`` is the number of jobs in hand;
-    while ``claiming`` is set one more may be on its way.
+    while ``claiming`` is set one more may be on its way. ``given`` tells that jobs of another node
+    became this one's, for the scheduler to carry.
     """
 
     draining: bool = False
     carried: int = 0
     claiming: bool = False
+    given: bool = False
 
     @property
     def in_hand(self) -> int:

@@ -9,6 +9,7 @@ from anyio.abc import TaskGroup, TaskStatus
 
 from runnerd.plugins import FailJob
 from runnerd.scheduler.attempt import AttemptCarrier
+from runnerd.scheduler.gone import release_the_silent, stop_what_was_released
 from runnerd.scheduler.intake import Intake
 from runnerd.scheduler.patience import passes
 from runnerd.scheduler.terms import Parts
@@ -33,6 +34,7 @@ class Scheduler:
         self._terms = parts.terms
         self._carriers: dict[str, AttemptCarrier] = {}
         self._recovered: list[Claim] = []
+        self._carried_attempts: set[str] = set()
         self._looked_at = -math.inf
 
     async def recover(self) -> int:
@@ -57,6 +59,8 @@ class Scheduler:
                     await carrier.found.wait()
             task_status.started()
             group.start_soon(self._sweep)
+            group.start_soon(stop_what_was_released, self._parts, self._carried_attempts)
+            group.start_soon(release_the_silent, self._parts, self._intake)
             with self._store.changes() as changes:
                 while True:
                     try:
@@ -71,9 +75,12 @@ class Scheduler:
                     await changes.wait(POLL_SECONDS)
 
     async def _take_strays(self, group: TaskGroup) -> None:
-        """Carry jobs of this node that nobody carries: a claim whose commit was not answered."""
-        if anyio.current_time() < self._looked_at + STRAYS_SECONDS:
+        """Carry jobs of this node that nobody carries: a claim that was not answered, or one
+        of a node that was released."""
+        due = anyio.current_time() >= self._looked_at + STRAYS_SECONDS
+        if not due and not self._intake.given:
             return
+        self._intake.given = False
         for claim in await self._store.take_over(self._terms.offer.node, known=self._carriers):
             _log.warning("a stray job is carried on", job=claim.job.id)
             self._start(group, claim)
@@ -94,6 +101,7 @@ class Scheduler:
     def _start(self, group: TaskGroup, claim: Claim) -> None:
         carrier = AttemptCarrier(self._parts, claim)
         self._carriers[claim.job.id] = carrier
+        self._carried_attempts.add(claim.attempt.id)
         self._intake.carried = len(self._carriers)
         group.start_soon(self._carry, claim, carrier)
 
@@ -108,6 +116,7 @@ class Scheduler:
             ended = await self._carried(claim, carrier)
             await anyio.sleep(0 if ended else RETRY_SECONDS)
         carrier.found.set()
+        self._carried_attempts.discard(claim.attempt.id)
         if self._carriers.get(claim.job.id) is carrier:  # it may be claimed anew by now
             del self._carriers[claim.job.id]
         self._intake.carried = len(self._carriers)

@@ -18,10 +18,14 @@ class Terms:
     ``passed`` names the variables of ``daemon_variables`` that scripts see. Durations are in
     seconds, ``log_limit`` in bytes. ``finish_timeout`` bounds how long a finished job waits for
     an away tracker before it fails. After the causes ``retry_on`` a job is tried
-    again, first after ``retry_seconds``. ``offer`` is what is claimed for.
+    again, first after ``retry_seconds``. ``offer`` is what is claimed for, ``place`` the identity
+    of the data folder. A node that was not seen for ``release_after`` seconds is released; None
+    leaves that to people.
     """
 
     offer: Offer
+    place: str
+    release_after: float | None
     jobs_dir: Path
     origin: str
     grace_seconds: float

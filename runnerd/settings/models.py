@@ -85,6 +85,12 @@ class DatabaseSettings(Section):
     url: SecretStr | None = None
 
 
+class NodeSettings(Section):
+    """``[nodes]``: what becomes of the jobs of a node that is away. None leaves that to people."""
+
+    release_after_seconds: Seconds | None = None
+
+
 class StorageSettings(Section):
     """``[storage]``: which plugin keeps artifacts."""
 
@@ -224,6 +230,7 @@ class Settings(Section):
     node: Name = "local"
     server: ServerSettings = ServerSettings()
     database: DatabaseSettings = DatabaseSettings()
+    nodes: NodeSettings = NodeSettings()
     storage: StorageSettings = StorageSettings()
     tracking: TrackingSettings = TrackingSettings()
     executor: ExecutorSettings = ExecutorSettings()

@@ -5,6 +5,8 @@ from runnerd.store.errors import (
     BadCursor,
     IdempotencyConflict,
     JobNotFound,
+    NodeAlive,
+    NodeNotFound,
     NodeTaken,
     NotCopied,
     SchemaBehind,
@@ -22,6 +24,7 @@ from runnerd.store.line import Offer
 from runnerd.store.makings import MadeModel, MadeRun, MadeVersion, Makings
 from runnerd.store.newjobs import Submission
 from runnerd.store.nodes import NodePlace, NodeRecord, Seat
+from runnerd.store.releases import Release
 from runnerd.store.store import Store
 from runnerd.store.submissions import Page
 from runnerd.store.tokens import Identity, NewToken, TokenRecord
@@ -39,6 +42,8 @@ __all__ = [
     "MadeVersion",
     "Makings",
     "NewToken",
+    "NodeAlive",
+    "NodeNotFound",
     "NodePlace",
     "NodeRecord",
     "NodeTaken",
@@ -46,6 +51,7 @@ __all__ = [
     "Offer",
     "Page",
     "QueueDepth",
+    "Release",
     "SchemaBehind",
     "SchemaTooNew",
     "Seat",

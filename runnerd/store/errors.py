@@ -41,6 +41,14 @@ class NodeTaken(StoreProblem):
     """Another daemon is the node of this name: stop, or start under another name."""
 
 
+class NodeNotFound(StoreProblem):
+    """No daemon was ever the node of this name."""
+
+
+class NodeAlive(StoreProblem):
+    """The node was seen too lately to be declared gone: wait, or drain it."""
+
+
 class SchemaBehind(StoreProblem):
     """The database's schema is older than the code: upgrade it."""
 

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, func, select, update
+from sqlalchemy import ColumnElement, Row, and_, exists, func, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from runnerd.jobs import Capacity
@@ -32,7 +32,8 @@ class NodeRecord:
     """A node as others see it; it is ``alive`` while its daemon is seen in time.
 
     Its ``live_jobs`` stay its own though leases have expired: their processes may live.
-    ``capacity`` is None for one whose daemon told none.
+    ``capacity`` is None for one whose daemon told none. ``released_at`` is when it was declared
+    gone for good, None if it was not or has returned.
     """
 
     name: str
@@ -44,6 +45,7 @@ class NodeRecord:
     live_jobs: int
     expired_leases: int
     capacity: Capacity | None
+    released_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +57,7 @@ class NodePlace:
     place: str
     seen_at: datetime
     alive: bool
+    released_at: datetime | None = None
 
 
 class Nodes(StorePart):
@@ -63,11 +66,18 @@ class Nodes(StorePart):
     async def take_seat(self, name: str, url: str, place: str, capacity: Capacity) -> Seat:
         """Become the node ``name``, which has ``capacity`` to give.
 
-        Raises ``NodeTaken`` while another place's daemon lives. A daemon in the same place may
-        always: it holds the data folder's lock, so the one before it is dead.
+        Raises ``NodeTaken`` while another place's daemon lives, or holds live jobs, whose
+        processes may live there. A daemon in the same place may always: it holds the data folder's
+        lock, so the one before it is dead.
         """
         seat = Seat(name, url, place, secrets.token_hex(16))
-        values = {"url": url, "place": place, "holder": seat.holder, "capacity": asdict(capacity)}
+        values: dict[str, Any] = {
+            "url": url,
+            "place": place,
+            "holder": seat.holder,
+            "capacity": asdict(capacity),
+            "released_at": None,
+        }
         moments = {"started_at": database_time(), "seen_at": database_time()}
         async with self._write() as connection:
             await connection.execute(
@@ -75,10 +85,10 @@ class Nodes(StorePart):
                 .values(name=name, **values, **moments)
                 .on_conflict_do_nothing()
             )
-            mine = (nodes.c.place == place) | nodes.c.holder.is_(None)
+            left = ~is_alive() & ~exists().where(is_live, jobs.c.node == name)
             taken = await connection.execute(
                 update(nodes)
-                .where(nodes.c.name == name, mine | (nodes.c.seen_at < _horizon()))
+                .where(nodes.c.name == name, (nodes.c.place == place) | left)
                 .values(**values, **moments)
             )
             if taken.rowcount == 0:
@@ -115,7 +125,9 @@ class Nodes(StorePart):
         query = select(nodes, is_alive().label("alive")).where(nodes.c.name.in_(names))
         async with self._read() as connection:
             return {
-                row.name: NodePlace(row.name, row.url, row.place, row.seen_at, bool(row.alive))
+                row.name: NodePlace(
+                    row.name, row.url, row.place, row.seen_at, bool(row.alive), row.released_at
+                )
                 for row in await connection.execute(query)
             }
 
@@ -153,6 +165,7 @@ def _record_of(row: Row[Any]) -> NodeRecord:
         row.live_jobs or 0,
         row.expired_leases or 0,
         _capacity_of(row.capacity),
+        row.released_at,
     )
 
 
@@ -170,7 +183,7 @@ def _capacity_of(stored: dict[str, Any] | None) -> Capacity | None:
 
 def is_alive() -> ColumnElement[bool]:
     """Say that a node's daemon was seen in time and has not left."""
-    return nodes.c.holder.is_not(None) & (nodes.c.seen_at >= _horizon())
+    return and_(nodes.c.holder.is_not(None), nodes.c.seen_at >= _horizon())
 
 
 def _horizon() -> ColumnElement[datetime]:
@@ -179,9 +192,18 @@ def _horizon() -> ColumnElement[datetime]:
 
 
 async def _refusal(connection: AsyncConnection, name: str) -> NodeTaken:
-    row = (await connection.execute(select(nodes).where(nodes.c.name == name))).one()
+    query = select(nodes, is_alive().label("alive")).where(nodes.c.name == name)
+    row = (await connection.execute(query)).one()
+    seen = f"the one at {row.url}, seen last at {row.seen_at:%H:%M:%S} UTC"
+    if row.alive:
+        return NodeTaken(
+            f"another daemon is the node {name!r}: {seen}. Give this one a name of its own (`node` "
+            "in runnerd.toml), or stop the other; if it is dead, its name is free "
+            f"{LEASE_SECONDS} seconds after that"
+        )
     return NodeTaken(
-        f"another daemon is the node {name!r}: the one at {row.url}, seen last at "
-        f"{row.seen_at:%H:%M:%S} UTC. Give this one a name of its own (`node` in runnerd.toml), or "
-        f"stop the other; if it is dead, its name is free {LEASE_SECONDS} seconds after that"
+        f"the node {name!r} holds live jobs, and their scripts may still run where its data folder "
+        f"is: it was another daemon, {seen}. Start the daemon with that folder; or give this one a "
+        "name of its own (`node` in runnerd.toml) and, if the other is gone for good, run "
+        f"`runnerd nodes release {name}`"
     )

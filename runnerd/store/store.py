@@ -9,12 +9,13 @@ from runnerd.store.engine import connect
 from runnerd.store.leases import Leases
 from runnerd.store.makings import MakingsPart
 from runnerd.store.nodes import Nodes
+from runnerd.store.releases import Releases
 from runnerd.store.submissions import Submissions
 from runnerd.store.tokens import Tokens
 from runnerd.store.waiting import Waiting
 
 
-class Store(Submissions, Leases, Waiting, Nodes, MakingsPart, Tokens):
+class Store(Submissions, Leases, Waiting, Nodes, Releases, MakingsPart, Tokens):
     """Jobs, attempts, events, what jobs made, and tokens, in one database.
 
     ``url`` names an SQLite file or a Postgres database, as SQLAlchemy writes it. Any verb raises

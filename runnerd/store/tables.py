@@ -190,6 +190,17 @@ nodes = Table(
     Column("started_at", UtcDateTime, nullable=False),
     Column("seen_at", UtcDateTime, nullable=False),
     Column("capacity", JSON(none_as_null=True)),
+    Column("released_at", UtcDateTime),
+)
+
+# Attempts that were taken from a node while their processes may have lived in its data folder.
+released_attempts = Table(
+    "released_attempts",
+    metadata,
+    Column("job_id", String(32), ForeignKey("jobs.id"), primary_key=True),
+    Column("number", Integer, primary_key=True),
+    Column("place", String(32), nullable=False),
+    Index("released_attempts_place", "place"),
 )
 
 tokens = Table(
@@ -214,5 +225,6 @@ __all__ = [
     "made_versions",
     "metadata",
     "nodes",
+    "released_attempts",
     "tokens",
 ]
