@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.daemons import RunningDaemon, running_daemon
+from runnerd.testing.daemons import RunningDaemon, running_daemon
 from tests.postgres import PostgresServer, postgres_server
 
 ROOT = Path(__file__).parents[1]
-pytest_plugins = ["tests.must_run"]
+pytest_plugins = ["tests.must_run", "runnerd.testing.fixtures"]
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.daemons import RunningDaemon, running_daemon
+from runnerd.testing.daemons import RunningDaemon, running_daemon
 
 pytestmark = pytest.mark.slow
 SCRIPT = Path(__file__).parents[2] / "examples" / "sklearn_forest.py"

@@ -10,8 +10,8 @@ import pytest
 from runnerd.cli import configuration
 from runnerd.holding import hold_data_dir
 from runnerd.testing import install_plugin
+from runnerd.testing.daemons import RunningDaemon
 from tests.cli.conftest import Run
-from tests.daemons import RunningDaemon
 
 SHELF = """
 from pydantic import BaseModel

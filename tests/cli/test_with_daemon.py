@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from runnerd.testing.daemons import RunningDaemon
 from tests.cli.conftest import Ran, Run
-from tests.daemons import RunningDaemon
 
 pytestmark = pytest.mark.slow
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.daemons import RunningDaemon, processes_of, running_daemon
+from runnerd.testing.daemons import RunningDaemon, processes_of, running_daemon
 from tests.postgres import PostgresServer
 
 Start = Callable[..., RunningDaemon]

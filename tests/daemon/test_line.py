@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.daemons import RunningDaemon, running_daemon, wait_for
+from runnerd.testing.daemons import RunningDaemon, running_daemon, wait_for
 
 pytestmark = pytest.mark.slow
 

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from runnerd.testing.daemons import RunningDaemon, wait_for
 from tests.daemon.conftest import Start
-from tests.daemons import RunningDaemon, wait_for
 from tests.faults.watching import until
 from tests.postgres import PostgresServer
 

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from runnerd.testing.daemons import running_daemon, wait_for
 from tests.daemon.conftest import SMALL, Start
-from tests.daemons import running_daemon, wait_for
 from tests.postgres import PASSWORD, postgres_server
 
 pytestmark = [pytest.mark.slow, pytest.mark.postgres]

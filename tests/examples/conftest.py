@@ -7,7 +7,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.daemons import RunningDaemon
+from runnerd.testing.daemons import RunningDaemon
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 Job = dict[str, Any]

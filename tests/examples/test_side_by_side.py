@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.daemons import RunningDaemon
+from runnerd.testing.daemons import RunningDaemon
 
 pytestmark = pytest.mark.slow
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.daemons import RunningDaemon, processes_of, running_daemon
+from runnerd.testing.daemons import RunningDaemon, processes_of, running_daemon
 from tests.faults.peer import Peer, scripted_peer
 
 Start = Callable[..., RunningDaemon]

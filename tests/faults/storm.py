@@ -11,7 +11,7 @@ from typing import Any
 
 import httpx
 
-from tests.daemons import ENDED, RunningDaemon, running_daemon
+from runnerd.testing.daemons import ENDED, RunningDaemon, running_daemon
 
 LINES = """
 import sys

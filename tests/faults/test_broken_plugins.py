@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.daemons import running_daemon
+from runnerd.testing.daemons import running_daemon
 from tests.faults import broken_plugin
 from tests.faults.conftest import VARIABLES, Start
 from tests.faults.watching import until

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from tests.daemons import wait_for
+from runnerd.testing.daemons import wait_for
 from tests.faults.conftest import Start
 from tests.faults.watching import folder_of, record, runner_pid, submit_marking, until
 

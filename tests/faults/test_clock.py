@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.daemons import RunningDaemon, running_daemon, wait_for
+from runnerd.testing.daemons import RunningDaemon, running_daemon, wait_for
 
 LIBRARY = "/usr/lib/*/faketime/libfaketimeMT.so.1"
 JUMP_SECONDS = 20

@@ -14,7 +14,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.daemons import RunningDaemon, wait_for
+from runnerd.testing.daemons import RunningDaemon, wait_for
 from tests.faults.conftest import Start
 from tests.faults.peer import Peer
 from tests.faults.watching import (

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.daemons import RunningDaemon, processes_of, wait_for
+from runnerd.testing.daemons import RunningDaemon, processes_of, wait_for
 from tests.faults.conftest import Start
 from tests.faults.watching import states, submit_marking, until
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.daemons import processes_of
+from runnerd.testing.daemons import processes_of
 from tests.faults.storm import Storm
 
 KILLS = int(os.environ.get("RUNNERD_TEST_KILLS", "12"))

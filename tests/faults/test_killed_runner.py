@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.daemons import RunningDaemon, processes_of, running_daemon, wait_for
+from runnerd.testing.daemons import RunningDaemon, processes_of, running_daemon, wait_for
 
 pytestmark = pytest.mark.slow
 

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from tests.daemons import processes_of, wait_for
+from runnerd.testing.daemons import processes_of, wait_for
 from tests.faults.conftest import Start
 from tests.faults.watching import folder_of, runner_pid
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.daemons import RunningDaemon, processes_of, wait_for
+from runnerd.testing.daemons import RunningDaemon, processes_of, wait_for
 from tests.faults.conftest import Start
 from tests.faults.watching import locked, states, submit_marking, until
 

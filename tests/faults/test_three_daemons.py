@@ -11,7 +11,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.daemons import RunningDaemon, processes_of, running_daemon
+from runnerd.testing.daemons import RunningDaemon, processes_of, running_daemon
 from tests.postgres import PostgresServer
 
 KILLS = int(os.environ.get("RUNNERD_TEST_NODE_KILLS", "6"))

@@ -10,7 +10,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
-from tests.daemons import RunningDaemon
+from runnerd.testing.daemons import RunningDaemon
 
 Answer = TypeVar("Answer")
 # Marks that it ran; then, where the test wants that, waits for the word to go on.

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from runnerd.testing.daemons import processes_of
 from scripts import demo
-from tests.daemons import processes_of
 
 pytestmark = pytest.mark.slow
 DEMO = """

@@ -75,17 +75,22 @@ class RunningDaemon:
 @contextmanager
 def running_daemon(
     data_dir: Path,
-    package_cache: Path,
+    package_cache: Path | None = None,
     *,
     arguments: tuple[str, ...] = (),
     variables: Mapping[str, str] | None = None,
 ) -> Iterator[RunningDaemon]:
-    """Run a daemon on a free port; it is stopped at the end if it still runs."""
+    """Run a daemon on a free port; it is stopped at the end if it still runs.
+
+    ``package_cache`` is kept between runs where it is given; ``variables`` are set for it, and the
+    caller's own RUNNERD_ and AWS_ variables are not.
+    """
     data_dir.mkdir(parents=True, exist_ok=True)
     log = data_dir / "daemon-test.log"
     port = () if "--port" in arguments else ("--port", "0")
     foreign = ("AWS_", "RUNNERD_")
     kept = {name: value for name, value in os.environ.items() if not name.startswith(foreign)}
+    cache = {"RUNNERD_ENVIRONMENTS_CACHE": str(package_cache)} if package_cache else {}
     with log.open("ab") as errors:
         earlier = errors.tell()
         process = subprocess.Popen(
@@ -103,7 +108,7 @@ def running_daemon(
             env={
                 **kept,
                 "RUNNERD_LOG_FORMAT": "json",
-                "RUNNERD_ENVIRONMENTS_CACHE": str(package_cache),
+                **cache,
                 **(variables or {}),
             },
             stderr=errors,
