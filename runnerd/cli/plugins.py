@@ -13,6 +13,7 @@ from runnerd.cli.configuration import loaded_settings, settings_options, usable_
 from runnerd.cli.connection import connected
 from runnerd.cli.failures import FAILED
 from runnerd.cli.output import listing, print_json, state, stderr, stdout
+from runnerd.cli.scaffold import KINDS, Kind, NameUnfit, make_plugin
 from runnerd.client import DaemonAway
 from runnerd.plugins.installed import Installed
 from runnerd.settings import Loaded
@@ -121,3 +122,39 @@ def check(loaded: Loaded, *, name: str, as_json: bool) -> int:
     if as_json:
         print_json([asdict(finding) for finding in findings])
     return FAILED if any(finding.verdict == "fail" for finding in findings) else 0
+
+
+@plugins.command
+@click.argument("name")
+@click.option(
+    "--kind",
+    type=click.Choice(KINDS),
+    default="storage",
+    show_default=True,
+    help="What it is to be; a listener hears of jobs, environments and models.",
+)
+@click.option(
+    "--folder", type=click.Path(path_type=Path), help="Where to put it.  [default: runnerd-NAME]"
+)
+def new(name: str, kind: Kind, folder: Path | None) -> None:
+    """Begin a plugin: a distribution with settings, tests, a CI file and a README.
+
+    It works and passes its tests as it is made; what remains is to make it yours.
+
+    \b
+    Example:
+      runnerd plugins new shelf --kind storage
+      cd runnerd-shelf && pip install -e '.[test]' && pytest
+    """
+    folder = folder or Path(f"runnerd-{name}")
+    try:
+        written = make_plugin(name, kind, folder)
+    except NameUnfit as error:
+        raise click.UsageError(str(error)) from error
+    except FileExistsError as error:
+        raise click.ClickException(f"{folder} is there already: choose another folder") from error
+    except OSError as error:
+        raise click.ClickException(f"{folder} can't be written: {error.strerror}") from error
+    for path in written:
+        click.echo(path)
+    click.echo(f"\nNext: cd {folder} && pip install -e '.[test]' && pytest", err=True)

@@ -79,11 +79,12 @@ def running_daemon(
     *,
     arguments: tuple[str, ...] = (),
     variables: Mapping[str, str] | None = None,
+    python: Path = Path(sys.executable),
 ) -> Iterator[RunningDaemon]:
     """Run a daemon on a free port; it is stopped at the end if it still runs.
 
     ``package_cache`` is kept between runs where it is given; ``variables`` are set for it, and the
-    caller's own RUNNERD_ and AWS_ variables are not.
+    caller's own RUNNERD_ and AWS_ variables are not. ``python`` has runnerd installed.
     """
     data_dir.mkdir(parents=True, exist_ok=True)
     log = data_dir / "daemon-test.log"
@@ -95,7 +96,7 @@ def running_daemon(
         earlier = errors.tell()
         process = subprocess.Popen(
             [
-                sys.executable,
+                str(python),
                 "-m",
                 "runnerd",
                 "serve",

@@ -86,7 +86,11 @@ def test_the_wheel_carries_everything_that_runs(root: Path, tmp_path: Path) -> N
     names = set(zipfile.ZipFile(wheel).namelist())
     assert {"runnerd/py.typed", "runnerd/runner/runner.py", "runnerd/migrations/env.py"} <= names
     assert any(name.startswith("runnerd/migrations/versions/0001") for name in names)
-    sources = {str(path.relative_to(root)) for path in (root / "runnerd").rglob("*.py")}
+    sources = {
+        str(path.relative_to(root))
+        for ending in ("*.py", "*.tmpl")
+        for path in (root / "runnerd").rglob(ending)
+    }
     assert sources <= names
     metadata = next(name for name in names if name.endswith("entry_points.txt"))
     entry_points = zipfile.ZipFile(wheel).read(metadata).decode()
