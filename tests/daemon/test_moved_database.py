@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from runnerd.testing.daemons import RunningDaemon, wait_for
 from tests.daemon.conftest import Start
-from tests.daemons import RunningDaemon, wait_for
 from tests.postgres import PostgresServer
 
 pytestmark = [pytest.mark.slow, pytest.mark.postgres]

@@ -9,8 +9,8 @@ from pathlib import Path
 import httpx
 import pytest
 
+from runnerd.testing.daemons import RunningDaemon, processes_of, wait_for
 from tests.daemon.conftest import Start
-from tests.daemons import RunningDaemon, processes_of, wait_for
 from tests.faults.watching import until
 from tests.postgres import PostgresServer
 
