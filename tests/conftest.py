@@ -8,6 +8,7 @@ import pytest
 
 from runnerd.testing.daemons import RunningDaemon, running_daemon
 from tests.postgres import PostgresServer, postgres_server
+from tests.s3 import S3Server, s3_server
 
 ROOT = Path(__file__).parents[1]
 pytest_plugins = ["tests.must_run", "runnerd.testing.fixtures"]
@@ -43,4 +44,11 @@ def daemon(
 def postgres() -> Iterator[PostgresServer]:
     """One Postgres server for all tests that only use it; each makes its own database."""
     with postgres_server() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def s3() -> Iterator[S3Server]:
+    """One S3 server for all tests that only use it; each makes its own bucket."""
+    with s3_server() as server:
         yield server

@@ -52,7 +52,8 @@ class Storage(ABC):
     - error-away: Where the backend can't be reached, or refuses the daemon's credentials, a verb
       raises ``BackendAway`` within 30 seconds, with a sentence that says what to do. The daemon
       answers 503 and the caller comes back; nothing is given up for it. Within those seconds the
-      implementation tries again by itself.
+      implementation tries again by itself. A transfer under way may wait longer for the backend to
+      come back, up to 90 seconds.
     - error-named: Every other error is ``NotFound``, ``OutOfSpace`` or ``Refused`` and names the
       key. An exception of another class is a bug of the plugin: the daemon answers 500.
     """

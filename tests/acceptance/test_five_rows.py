@@ -11,6 +11,7 @@ import httpx
 import pytest
 
 from runnerd.testing.daemons import RunningDaemon, running_daemon
+from tests.s3 import S3Server, make_bucket
 
 pytestmark = pytest.mark.slow
 SCRIPT = Path(__file__).parents[2] / "examples" / "sklearn_forest.py"
@@ -22,10 +23,19 @@ INPUTS = {
 }
 
 
-@pytest.fixture(scope="module")
-def five(tmp_path_factory: pytest.TempPathFactory, package_cache: Path) -> Iterator[RunningDaemon]:
-    """A daemon that has seen nothing yet, started with no AWS variable set."""
-    with running_daemon(tmp_path_factory.mktemp("five-rows"), package_cache) as daemon:
+@pytest.fixture(scope="module", params=["local", pytest.param("s3", marks=pytest.mark.s3)])
+def five(
+    request: pytest.FixtureRequest,
+    tmp_path_factory: pytest.TempPathFactory,
+    package_cache: Path,
+) -> Iterator[RunningDaemon]:
+    """A daemon that has seen nothing yet, started with no AWS variable but the S3 server's."""
+    variables = {}
+    if request.param == "s3":
+        server: S3Server = request.getfixturevalue("s3")
+        variables = server.daemon_variables(make_bucket(server.url))
+    data_dir = tmp_path_factory.mktemp("five-rows")
+    with running_daemon(data_dir, package_cache, variables=variables) as daemon:
         yield daemon
 
 

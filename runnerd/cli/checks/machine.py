@@ -14,6 +14,7 @@ import uv
 
 from runnerd.cli.checks.finding import Finding
 from runnerd.cli.checks.port import port
+from runnerd.cli.checks.storage import storage
 from runnerd.environments import (
     Environments,
     IndexAway,
@@ -38,6 +39,7 @@ def machine(settings: Settings) -> Iterator[Finding]:
     yield anyio.run(_uv)
     yield from anyio.run(_environments, settings)
     yield _mlflow()
+    yield from storage(settings)
     yield port(settings.server.host, settings.server.port)
 
 

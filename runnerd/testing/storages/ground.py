@@ -28,13 +28,21 @@ class StorageGround:
 
     ``big`` is the size in bytes of the objects that are to cost no memory, ``many`` the number of
     objects in the largest folder, ``seconds`` the longest that a verb may take while the backend
-    is away.
+    is away, ``long_keys`` what may be refused for its length.
     """
 
     pytestmark = pytest.mark.anyio
     big = 256 * MIB
     many = 1100
     seconds = 30.0
+    long_keys: tuple[str, ...] = (
+        "x" * 255,
+        "x" * 256,
+        "ä" * 200,
+        "a/" * 300 + "a",
+        "a/" * 600 + "a",
+        "a\ud800b",
+    )
 
     def make_storage(self, folder: Path) -> Storage:
         """Build a storage, not opened. Those of one ``folder`` work on the same backend."""

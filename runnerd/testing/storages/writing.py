@@ -37,7 +37,6 @@ BAD_KEYS = (
     "a\nb",
     "\x7f",
 )
-LONG_KEYS = ("x" * 255, "x" * 256, "ä" * 200, "a/" * 300 + "a", "a/" * 600 + "a", "a\ud800b")
 
 
 class WritingRules(StorageGround):
@@ -106,14 +105,16 @@ class WritingRules(StorageGround):
             under_way.set()
             await anyio.sleep_forever()
 
+        await storage.put("a/kept", stream(b"1"))
+        kept = [StoredObject("a/kept", 1)]
         async with anyio.create_task_group() as group:
             group.start_soon(storage.put, "a/k", endless())
             await under_way.wait()
-            assert await storage.list("") == [], "a half-written object is listed"
+            assert await storage.list("a") == kept, "a half-written object is listed"
             with pytest.raises(NotFound):
                 await storage.stat("a/k")
             group.cancel_scope.cancel()
-        assert await storage.list("") == []
+        assert await storage.list("a") == kept
 
     @proves("open-leftovers")
     async def test_opening_disturbs_no_put_under_way(
@@ -234,7 +235,7 @@ class WritingRules(StorageGround):
         await storage.put(longest, stream(b"1"))
         assert await read(storage, longest) == b"1"
         await storage.delete(longest)
-        for key in LONG_KEYS:
+        for key in self.long_keys:
             try:
                 await storage.put(key, stream(b"1"))
             except Refused:

@@ -1,0 +1,150 @@
+"""Objects on their way from the store: in parts, some ahead of the reader, tried again alone."""
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import anyio.to_thread
+from botocore.exceptions import HTTPClientError, IncompleteReadError
+
+from runnerd.plugins.errors import BackendAway, NotFound
+from runnerd.plugins.s3.connection import Connection
+from runnerd.plugins.s3.digests import Check
+from runnerd.plugins.s3.faults import Passing
+
+if TYPE_CHECKING:
+    from types_boto3_s3 import S3Client
+
+AHEAD = 3
+SLICE = 1024 * 1024
+READ_SECONDS = 20.0
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """Bytes from the place that was asked for, perhaps fewer; ``answer`` is what came with them."""
+
+    data: bytearray
+    answer: Any
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """One version of an object, told by its ETag."""
+
+    connection: Connection
+    name: str
+    key: str
+    etag: str
+    patience: float
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """The bytes that are wanted, from ``start`` to ``end``, and in which parts."""
+
+    start: int
+    end: int
+    part_bytes: int
+
+
+def read_piece(client: "S3Client", bucket: str, name: str, start: int, end: int) -> Piece:
+    """Read the bytes from ``start`` to ``end``; what came before a break or a slow end is kept."""
+    answer: Any = client.get_object(Bucket=bucket, Key=name, Range=f"bytes={start}-{end - 1}")
+    body, data, have = answer.pop("Body"), bytearray(end - start), 0
+    until = time.monotonic() + READ_SECONDS
+    try:
+        with memoryview(data) as view:
+            while have < len(data) and time.monotonic() < until:
+                count = body.readinto(view[have : have + SLICE])
+                if not count:
+                    break
+                have += count
+    except (HTTPClientError, IncompleteReadError):
+        if not have:
+            raise
+    finally:
+        body.close()
+    del data[have:]
+    return Piece(data, answer)
+
+
+class Reader:
+    """Gives a span of one version, part by part; ``begun`` is the beginning of it."""
+
+    def __init__(self, origin: Origin, span: Span, begun: bytearray, check: Check | None) -> None:
+        self._origin = origin
+        self._span = span
+        self._check = check
+        self._parts: deque[asyncio.Task[bytearray]] = deque()
+        self._next = span.start
+        self._fetch_next(begun)
+
+    async def body(self) -> AsyncIterator[bytes]:
+        """Give the bytes. The last part comes only after everything was checked."""
+        while self._parts:
+            while len(self._parts) < AHEAD and self._next < self._span.end:
+                self._fetch_next(bytearray())
+            part = await self._parts[0]
+            self._parts.popleft()
+            await self._checked(part, last=not self._parts and self._next >= self._span.end)
+            view = memoryview(part)
+            for place in range(0, len(view), SLICE):
+                yield bytes(view[place : place + SLICE])
+
+    async def close(self) -> None:
+        """Stop fetching what nobody will read."""
+        for part in self._parts:
+            part.cancel()
+        await asyncio.gather(*self._parts, return_exceptions=True)
+        self._parts.clear()
+
+    def _fetch_next(self, begun: bytearray) -> None:
+        start = self._next
+        self._next = min(start + self._span.part_bytes, self._span.end)
+        self._parts.append(asyncio.create_task(self._part(start, self._next, begun)))
+
+    async def _part(self, start: int, end: int, data: bytearray) -> bytearray:
+        """Complete the part whose beginning is ``data``."""
+        while len(data) < end - start:
+            more = await self._piece(start + len(data), end)
+            if not more:
+                raise Passing(f"the S3 store gave less of {self._origin.key!r} than it announced")
+            if data:
+                data += more
+            else:
+                data = more
+        return data
+
+    async def _piece(self, start: int, end: int) -> bytearray:
+        origin = self._origin
+        try:
+            piece = await origin.connection.ask(
+                lambda client: read_piece(
+                    client, origin.connection.place.bucket, origin.name, start, end
+                ),
+                origin.key,
+                window=origin.patience,
+                sent=end - start,
+            )
+        except NotFound as error:
+            raise self._changed() from error
+        if piece.answer["ETag"] != origin.etag:
+            raise self._changed()
+        return piece.data
+
+    def _changed(self) -> BackendAway:
+        return BackendAway(f"{self._origin.key!r} was replaced while it was read: read it again")
+
+    async def _checked(self, part: bytearray, *, last: bool) -> None:
+        if self._check is None:
+            return
+        await anyio.to_thread.run_sync(self._check.take, part)
+        if last and not self._check.matches:
+            raise BackendAway(
+                f"{self._origin.key!r} is not what was stored: it was damaged in the S3 store or "
+                "on the way; read it again"
+            )
