@@ -8,6 +8,7 @@ from runnerd.plugins.hookspecs import PluginContext, hookimpl
 from runnerd.plugins.s3.settings import S3Settings
 from runnerd.plugins.storage import Storage
 
+RUNNERD_API = 1
 NAME = "s3"
 
 __all__ = ["S3Settings", "runnerd_settings", "runnerd_storage"]
