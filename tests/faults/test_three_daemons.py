@@ -1,119 +1,191 @@
-"""Three daemons share a queue on Postgres, one of them killed every few seconds."""
+"""Three daemons share a queue on Postgres and are killed, stopped and cut off among 1,000 jobs.
 
+``RUNNERD_TEST_NODE_JOBS`` and ``RUNNERD_TEST_NODE_KILLS`` set how many jobs and blows there are.
+"""
+
+import hashlib
+import logging
 import os
 import random
-import signal
-import time
 from collections import Counter
-from contextlib import AbstractContextManager, ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from datetime import datetime
+from itertools import islice, pairwise
 from pathlib import Path
+from typing import Any
 
-import httpx
 import pytest
 
-from runnerd.testing.daemons import RunningDaemon, processes_of, running_daemon
-from tests.postgres import PostgresServer
+from runnerd.store.leases import LEASE_SECONDS
+from runnerd.testing.daemons import ENDED, processes_of
+from tests.faults.fleet import NODES, Fleet
+from tests.postgres import postgres_server
 
 KILLS = int(os.environ.get("RUNNERD_TEST_NODE_KILLS", "6"))
 JOBS = int(os.environ.get("RUNNERD_TEST_NODE_JOBS", "120"))
 SEED = int(os.environ.get("RUNNERD_TEST_SEED", "1"))
-NODES = ("a", "b", "c")
+PAST_THE_LEASE = LEASE_SECONDS + 3.0
+A_FEW_SECONDS = 10.0
+_log = logging.getLogger(__name__)
 SCRIPT = """
 import os, time
 with open(os.environ["MARKS"], "a") as marks:
     marks.write(os.environ["NAME"] + "\\n")
+for number in range({lines}):
+    print("line", number)
 time.sleep({pause})
+os.sys.stdout.flush()
 os._exit({code})
 """
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.postgres,
+    pytest.mark.timeout(240 + 20 * KILLS + 5 * JOBS),
+]
 
 
-class Nodes:
-    """The daemons: killed by name, started again in their own folders."""
+@dataclass
+class Sent:
+    """A job that was submitted, and what its script does."""
 
-    def __init__(self, folder: Path, package_cache: Path, database: str) -> None:
-        self._folder = folder
-        self._package_cache = package_cache
-        self._database = database
-        self._stacks = {node: ExitStack() for node in NODES}
-        self.daemons: dict[str, RunningDaemon] = {}
-
-    def __enter__(self) -> "Nodes":
-        for node in NODES:
-            self.start(node)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        for stack in self._stacks.values():
-            stack.close()
-
-    def start(self, node: str) -> None:
-        context: AbstractContextManager[RunningDaemon] = running_daemon(
-            self._folder / node,
-            self._package_cache,
-            variables={
-                "RUNNERD_NODE": node,
-                "RUNNERD_DATABASE_URL": self._database,
-                "RUNNERD_ENVIRONMENTS_BASE": '["idna"]',
-                "RUNNERD_JOBS_MAX_RUNNING": "3",
-                "RUNNERD_PLUGINS_MLFLOW_URL": "http://127.0.0.1:9",
-            },
-        )
-        self.daemons[node] = self._stacks[node].enter_context(context)
-
-    def kill(self, node: str) -> None:
-        self.daemons[node].stop(signal.SIGKILL)
-        self._stacks[node].close()
+    name: str
+    code: int
+    log: str
+    job_id: str
 
 
-@pytest.mark.slow
-@pytest.mark.postgres
-@pytest.mark.timeout(120 + 15 * KILLS + 5 * JOBS)
-def test_each_job_is_run_and_ended_once(
-    postgres: PostgresServer, tmp_path: Path, package_cache: Path
-) -> None:
-    chance = random.Random(SEED)
-    url = postgres.make_database()
-    marks = tmp_path / "marks"
-    with Nodes(tmp_path / "nodes", package_cache, url) as nodes:
-        sent = {}
-        for number in range(JOBS):
-            code = 7 if number % 5 == 0 else 0
-            script = SCRIPT.format(pause=round(chance.uniform(0, 0.5), 2), code=code)
-            name = f"job-{number}"
-            daemon = nodes.daemons[chance.choice(NODES)]
-            variables = {"MARKS": str(marks), "NAME": name}
-            sent[daemon.submit(script, environment_vars=variables)["job_id"]] = (name, code)
-        for _ in range(KILLS):
-            victim = chance.choice(NODES)
-            nodes.kill(victim)
-            time.sleep(chance.uniform(0.5, 2.0))  # the others go on without it
-            nodes.start(victim)
-        faults = [
-            f"seed {SEED}: {name} ({job_id}) ended as {job['status']} {job['exit_code']}"
-            for job_id, (name, code) in sent.items()
-            if (job := nodes.daemons["a"].ended(job_id))["exit_code"] != code
-            or job["status"] != ("failed" if code else "completed")
+@dataclass
+class Seen:
+    """What the histories of all jobs say. Times are in seconds."""
+
+    faults: list[str] = field(default_factory=list)
+    ran_on: Counter[str] = field(default_factory=Counter)
+    submitted: dict[str, float] = field(default_factory=dict)
+    claimed: list[tuple[float, str]] = field(default_factory=list)
+    longest_untold: float = 0.0
+
+    def longest_passed_by(self) -> float:
+        """Give the longest time that a job waited while nobody claimed any."""
+        claims = sorted(self.claimed)
+        waits = [
+            at - max(before, self.submitted[job_id])
+            for (before, _), (at, job_id) in pairwise(claims)
         ]
-        ran_on = _histories(nodes.daemons["b"], list(sent), faults)
+        return max(waits)
+
+
+def test_killed_in_turn(tmp_path: Path, package_cache: Path) -> None:
+    def _blows(fleet: Fleet) -> Iterator[None]:
+        for _ in range(KILLS):
+            yield fleet.kill()
+
+    weather(tmp_path, package_cache, _blows, all_take_part=True)
+
+
+def test_stopped_past_the_lease_cut_off_and_killed(tmp_path: Path, package_cache: Path) -> None:
+    def _blows(fleet: Fleet) -> Iterator[None]:
+        for number in range(KILLS):
+            if number == KILLS // 2:
+                yield fleet.pause(PAST_THE_LEASE)
+            elif number % 3 == 0:
+                yield fleet.take_the_database()
+            elif number % 3 == 1:
+                yield fleet.pause(3.0)
+            else:
+                yield fleet.kill()
+
+    weather(tmp_path, package_cache, _blows)
+
+
+def weather(
+    tmp_path: Path, package_cache: Path, blows: Any, *, all_take_part: bool = False
+) -> None:
+    """Submit between blows; each job must run once, end once, and be told as it was."""
+    chance = random.Random(SEED)
+    marks = tmp_path / "marks"
+    with (
+        postgres_server() as server,
+        Fleet(tmp_path / "nodes", package_cache, server, chance) as fleet,
+    ):
+        names = iter(range(JOBS))
+        sent: list[Sent] = []
+        for _ in blows(fleet):
+            share = islice(names, JOBS // KILLS)
+            sent += [submit(fleet, chance, number, marks) for number in share]
+        sent += [submit(fleet, chance, number, marks) for number in names]
+        seen = look(fleet, sent)
     runs = Counter(marks.read_text().split())
-    faults += [
-        f"seed {SEED}: {name} ran {runs[name]} times"
-        for name, _ in sent.values()
-        if runs[name] != 1
-    ]
-    assert faults == []
-    assert set(ran_on) == set(NODES), f"seed {SEED}: who ran what: {ran_on}"
+    seen.faults += [f"{job.name} ran {runs[job.name]} times" for job in sent if runs[job.name] != 1]
+    _log.info(
+        "seed %d: %d jobs, %d blows, the longest of %.1f s; an end was told after %.1f s at most, "
+        "a job was passed by for %.1f s at most; by node %s",
+        SEED,
+        len(sent),
+        KILLS,
+        fleet.longest_blow,
+        seen.longest_untold,
+        seen.longest_passed_by(),
+        dict(seen.ran_on),
+    )
+    assert seen.faults == [], f"seed {SEED}"
     assert processes_of(tmp_path) == [], f"seed {SEED}: processes were left"
+    assert seen.longest_untold < fleet.longest_blow + A_FEW_SECONDS, f"seed {SEED}"
+    assert seen.longest_passed_by() < LEASE_SECONDS + A_FEW_SECONDS, f"seed {SEED}"
+    if all_take_part:
+        assert set(seen.ran_on) == set(NODES), f"seed {SEED}: {seen.ran_on}"
 
 
-def _histories(daemon: RunningDaemon, jobs: list[str], faults: list[str]) -> Counter[str]:
-    """Count the jobs by node; each must have been claimed once and ended once."""
-    ran_on: Counter[str] = Counter()
-    with httpx.Client(base_url=daemon.url, timeout=30) as client:
-        for job_id in jobs:
-            events = client.get(f"/mlops/training/jobs/{job_id}/events").json()["items"]
-            kinds = Counter(event["kind"] for event in events)
-            if kinds["claimed"] != 1 or kinds["completed"] + kinds["failed"] != 1:
-                faults.append(f"seed {SEED}: the history of {job_id} is {dict(kinds)}")
-            ran_on.update(event["data"]["node"] for event in events if event["kind"] == "claimed")
-    return ran_on
+def submit(fleet: Fleet, chance: random.Random, number: int, marks: Path) -> Sent:
+    code = 7 if number % 5 == 0 else 0
+    lines = chance.randrange(200)
+    name = f"job-{number}"
+    body = {
+        "script_name": "storm.py",
+        "script_content": SCRIPT.format(
+            lines=lines, pause=round(chance.uniform(0, 0.5), 2), code=code
+        ),
+        "experiment_name": "storm",
+        "model_name": "none",
+        "environment_vars": {"MARKS": str(marks), "NAME": name},
+    }
+    log = "".join(f"line {line}\n" for line in range(lines))
+    digest = hashlib.sha256(log.encode()).hexdigest()
+    return Sent(name, code, digest, fleet.submit(body, f"{SEED}-{name}"))
+
+
+def look(fleet: Fleet, sent: list[Sent]) -> Seen:
+    """Wait for every job's end, and read its history and its log, each by another daemon."""
+    seen = Seen()
+    with ExitStack() as stack:
+        clients = [stack.enter_context(daemon.client()) for daemon in fleet.daemons.values()]
+        for number, job in enumerate(sent):
+            client = clients[number % len(clients)]
+            path = f"/mlops/training/jobs/{job.job_id}"
+            found = client.get(path).json()
+            if found["status"] not in ENDED:
+                found = fleet.daemons["a"].ended(job.job_id)
+            expected = ("failed" if job.code else "completed", job.code)
+            if (found["status"], found["exit_code"]) != expected:
+                seen.faults.append(f"{job.name} ended as {found['status']} {found['exit_code']}")
+            read(seen, job, client.get(f"{path}/events").json()["items"])
+            log = client.get(f"{path}/logs").content
+            if hashlib.sha256(log).hexdigest() != job.log:
+                seen.faults.append(f"{job.name}: its log of {len(log)} bytes is not what it wrote")
+    return seen
+
+
+def read(seen: Seen, job: Sent, events: list[dict[str, Any]]) -> None:
+    kinds = Counter(event["kind"] for event in events)
+    if kinds["claimed"] != 1 or kinds["completed"] + kinds["failed"] != 1:
+        seen.faults.append(f"the history of {job.name} is {dict(kinds)}")
+    for event in events:
+        at = datetime.fromisoformat(event["at"]).timestamp()
+        if event["kind"] == "submitted":
+            seen.submitted[job.job_id] = at
+        elif event["kind"] == "claimed":
+            seen.claimed.append((at, job.job_id))
+            seen.ran_on[event["data"]["node"]] += 1
+        elif event["kind"] == "ended":
+            seen.longest_untold = max(seen.longest_untold, at - event["data"]["ended_at"])
