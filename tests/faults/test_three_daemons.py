@@ -8,7 +8,7 @@ import logging
 import os
 import random
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -77,30 +77,32 @@ class Seen:
 
 
 def test_killed_in_turn(tmp_path: Path, package_cache: Path) -> None:
-    def _blows(fleet: Fleet) -> Iterator[None]:
-        for _ in range(KILLS):
-            yield fleet.kill()
+    def _strike(fleet: Fleet, _: int) -> None:
+        fleet.kill()
 
-    weather(tmp_path, package_cache, _blows, all_take_part=True)
+    weather(tmp_path, package_cache, _strike, all_take_part=True)
 
 
 def test_stopped_past_the_lease_cut_off_and_killed(tmp_path: Path, package_cache: Path) -> None:
-    def _blows(fleet: Fleet) -> Iterator[None]:
-        for number in range(KILLS):
-            if number == KILLS // 2:
-                yield fleet.pause(PAST_THE_LEASE)
-            elif number % 3 == 0:
-                yield fleet.take_the_database()
-            elif number % 3 == 1:
-                yield fleet.pause(3.0)
-            else:
-                yield fleet.kill()
+    def _strike(fleet: Fleet, number: int) -> None:
+        if number == KILLS // 2:
+            fleet.pause(PAST_THE_LEASE)
+        elif number % 3 == 0:
+            fleet.take_the_database()
+        elif number % 3 == 1:
+            fleet.pause(3.0)
+        else:
+            fleet.kill()
 
-    weather(tmp_path, package_cache, _blows)
+    weather(tmp_path, package_cache, _strike)
 
 
 def weather(
-    tmp_path: Path, package_cache: Path, blows: Any, *, all_take_part: bool = False
+    tmp_path: Path,
+    package_cache: Path,
+    strike: Callable[[Fleet, int], None],
+    *,
+    all_take_part: bool = False,
 ) -> None:
     """Submit between blows; each job must run once, end once, and be told as it was."""
     chance = random.Random(SEED)
@@ -111,7 +113,8 @@ def weather(
     ):
         names = iter(range(JOBS))
         sent: list[Sent] = []
-        for _ in blows(fleet):
+        for blow in range(KILLS):
+            strike(fleet, blow)
             share = islice(names, JOBS // KILLS)
             sent += [submit(fleet, chance, number, marks) for number in share]
         sent += [submit(fleet, chance, number, marks) for number in names]
