@@ -114,9 +114,9 @@ def weather(
         names = iter(range(JOBS))
         sent: list[Sent] = []
         for blow in range(KILLS):
-            strike(fleet, blow)
             share = islice(names, JOBS // KILLS)
             sent += [submit(fleet, chance, number, marks) for number in share]
+            strike(fleet, blow)
         sent += [submit(fleet, chance, number, marks) for number in names]
         seen = look(fleet, sent)
     runs = Counter(marks.read_text().split())
