@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from aiohttp import web
 
 from runnerd.api.logparts import LocalLog, LogPart, NoLog, RemoteLog
+from runnerd.api.passing import known_by, owner_of
 from runnerd.api.peers import ASKED_BY, PEERS, Peer, Peers
-from runnerd.api.problems import REQUEST_ID_HEADER, Problem
-from runnerd.api.requests import REQUEST_ID
+from runnerd.api.problems import Problem
 from runnerd.api.services import SERVICES, Services
 from runnerd.jobs import Attempt
 from runnerd.plugins import BackendAway
@@ -98,7 +98,7 @@ async def opened_log(
         peers=request.app[PEERS],
         job_id=job_id,
         attempt=attempt,
-        headers=_passed_on(request),
+        headers=known_by(request),
         passed_on_by=request.headers.get(ASKED_BY),
     )
     log = JobLog(finder.find, attempt)
@@ -107,14 +107,6 @@ async def opened_log(
         yield log
     finally:
         await log.close()
-
-
-def _passed_on(request: web.Request) -> dict[str, str]:
-    """Give the headers by which another daemon knows the client, as this one does."""
-    passed = {REQUEST_ID_HEADER: request[REQUEST_ID]}
-    if "Authorization" in request.headers:
-        passed["Authorization"] = request.headers["Authorization"]
-    return passed
 
 
 @dataclass(slots=True)
@@ -153,7 +145,7 @@ class _Finder:
         self, attempt: Attempt, nodes: Mapping[str, NodePlace], is_newest: bool
     ) -> LogPart:
         known = self._found.get(attempt.number)
-        owner = self._owner_of(attempt, nodes)
+        owner = owner_of(attempt, self.services.settings.node, nodes)
         if owner is None:
             if isinstance(known, LocalLog) or attempt.handle is None:
                 return known or NoLog()
@@ -170,16 +162,6 @@ class _Finder:
         if isinstance(known, RemoteLog) and known.peer == peer:
             return known
         return RemoteLog(self.peers, peer, attempt, self.headers)
-
-    def _owner_of(self, attempt: Attempt, nodes: Mapping[str, NodePlace]) -> NodePlace | None:
-        """Give the node in another place that ran an attempt, None where it ran here.
-
-        A node that no daemon ever was, or that was renamed since, is this one.
-        """
-        owner, own = nodes.get(attempt.node), nodes.get(self.services.settings.node)
-        if attempt.node == self.services.settings.node or owner is None or own is None:
-            return None
-        return None if owner.place == own.place else owner
 
 
 def _lost_part(owner: NodePlace, is_newest: bool) -> LogPart:

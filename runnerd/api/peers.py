@@ -44,8 +44,8 @@ class Peers:
     ) -> aiohttp.ClientResponse:
         """Send a request; the caller closes the answer, whose status is 200, 206 or 416.
 
-        Raises ``BackendAway`` where there is none of these, and ``Problem`` where the peer
-        refuses the client's credentials.
+        Raises ``Problem`` where the peer refuses the client or knows no such thing, and
+        ``BackendAway`` where it does not answer, or otherwise.
         """
         if time.monotonic() < self._spared.get(peer, 0.0):
             raise self._away(peer, "does not answer")
@@ -81,17 +81,20 @@ class Peers:
         return bytes(content)
 
     async def _refusal(self, peer: Peer, response: aiohttp.ClientResponse) -> Exception:
-        if response.status not in (401, 403):
+        if response.status not in (401, 403, 404, 422):
             return self._away(peer, f"answered with status {response.status}")
         content = await self.read(peer, response, LONGEST_REFUSAL)
+        if response.status in (404, 422):
+            return Problem(response.status, _detail_in(content))
         asked = {name: response.headers[name] for name in _KEPT if name in response.headers}
         words = f"The node {peer.name!r}, where this lies, refuses: {_detail_in(content)}"
         return Problem(response.status, words, headers=asked)
 
     def _away(self, peer: Peer, what: str) -> BackendAway:
         return BackendAway(
-            f"the output lies on the node {peer.name!r}, whose daemon at {peer.url} {what}: try "
-            "again, or see whether it runs and whether its server.node_url can be reached from here"
+            f"what was asked for lies on the node {peer.name!r}, whose daemon at {peer.url} {what}: "
+            "try again, or see whether it runs and whether its server.node_url can be reached from "
+            "here"
         )
 
 

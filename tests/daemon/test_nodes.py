@@ -82,3 +82,23 @@ def test_a_job_does_not_notice_that_the_database_is_away(
             job = daemon.ended(job_id, seconds=60)
             assert (job["status"], job["attempt"], job["exit_code"]) == ("completed", 1, 0)
             assert daemon.run("print('on')")["status"] == "completed"
+
+
+def test_an_environment_is_described_by_any_node(start_node: Start) -> None:
+    one, two = start_node("one", "a"), start_node("two", "b")
+    with two.client() as client:
+        client.post("/mlops/drain")
+    job_id = one.submit("print('hi')", requirements=["idna==3.10"])["job_id"]
+    assert one.ended(job_id)["status"] == "completed"
+    with one.client() as at_one, two.client() as at_two:
+        path = f"/mlops/training/jobs/{job_id}"
+        here = at_one.get(f"{path}/environment").json()
+        assert at_two.get(f"{path}/environment").json() == here
+        assert any("idna" in pin for pin in here["requirements"])
+        assert at_two.get(f"{path}/artifacts").json() == {"items": [], "next_cursor": None}
+        missing = at_two.get(f"{path}/artifacts/none.txt")
+        assert missing.status_code == 404 and "none.txt" in missing.json()["detail"]
+        one.stop()
+        away = at_two.get(f"{path}/environment")
+        assert away.status_code == 503 and "the node 'a'" in away.json()["detail"]
+        assert away.headers["Retry-After"] == "30"

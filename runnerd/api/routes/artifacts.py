@@ -15,6 +15,7 @@ from runnerd.api.jobartifacts import (
     read_cursor,
     sources_of,
 )
+from runnerd.api.passing import node_behind, pass_on
 from runnerd.api.queries import job_id_of, limit_in, query_of
 from runnerd.api.ranges import range_headers, range_of
 from runnerd.api.schemas.training import ArtifactList, JobArtifact
@@ -24,12 +25,13 @@ from runnerd.plugins import NotFound, StoredObject, check_key
 PATH_LIMIT = 1024
 
 
-async def list_artifacts(request: web.Request) -> web.Response:
+async def list_artifacts(request: web.Request) -> web.StreamResponse:
     """List the files of a job's runs and models."""
     services = request.app[SERVICES]
     query = query_of(request, frozenset({"run_id", "limit", "cursor"}))
     limit, place = limit_in(query), read_cursor(query.get("cursor"))
-    sources = await _sources(services, job_id_of(request), query.get("run_id"))
+    job_id = job_id_of(request)
+    sources = await _sources(services, job_id, query.get("run_id"))
     items: list[JobArtifact] = []
     cursor = None
     async for here, artifact in artifacts_behind(services.storage, sources, place):
@@ -38,6 +40,10 @@ async def list_artifacts(request: web.Request) -> web.Response:
             break
         items.append(artifact)
         place = here
+    # A storage that is not shared has nothing of a job that ran on another node.
+    peer = None if items else await node_behind(request, job_id)
+    if peer is not None:
+        return await pass_on(request, peer)
     return json_answer(ArtifactList(items=tuple(items), next_cursor=cursor))
 
 
@@ -49,7 +55,13 @@ async def download(request: web.Request) -> web.StreamResponse:
     job_id = job_id_of(request)
     await services.store.get_job(job_id)
     check_key(path)
-    found = await _find(services, job_id, path, query.get("run_id"))
+    try:
+        found = await _find(services, job_id, path, query.get("run_id"))
+    except NotFound:
+        peer = await node_behind(request, job_id)
+        if peer is None:
+            raise
+        return await pass_on(request, peer)
     asked = range_of(request, found.size)
     start, end = asked or (0, found.size)
     name = posixpath.basename(path)
