@@ -92,7 +92,7 @@ class Peers:
 
     def _away(self, peer: Peer, what: str) -> BackendAway:
         return BackendAway(
-            f"what was asked for lies on the node {peer.name!r}, whose daemon at {peer.url} {what}: "
+            f"this lies on the node {peer.name!r}, whose daemon at {peer.url} {what}: "
             "try again, or see whether it runs and whether its server.node_url can be reached from "
             "here"
         )
