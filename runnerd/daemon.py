@@ -140,7 +140,7 @@ async def _build(
         installed=plugins.installed,
     )
     terms = _terms(settings, origin, offer, place)
-    carried_with = Parts(store, executor, tracker, environments, terms, listeners)
+    carried_with = Parts(store, storage, executor, tracker, environments, terms, listeners)
     return services, Scheduler(carried_with, services.intake), listener
 
 

@@ -6,13 +6,14 @@ from dataclasses import dataclass, field
 
 from aiohttp import web
 
-from runnerd.api.logparts import LocalLog, LogPart, NoLog, RemoteLog
+from runnerd.api.logparts import ArchivedLog, LocalLog, LogPart, NoLog, RemoteLog
 from runnerd.api.passing import known_by, owner_of
 from runnerd.api.peers import ASKED_BY, PEERS, Peer, Peers
 from runnerd.api.problems import Problem
 from runnerd.api.services import SERVICES, Services
 from runnerd.jobs import Attempt
-from runnerd.plugins import BackendAway
+from runnerd.plugins import BackendAway, NotFound
+from runnerd.scheduler import log_key
 from runnerd.store import NodePlace
 
 Find = Callable[[], Awaitable[dict[int, LogPart]]]
@@ -138,10 +139,10 @@ class _Finder:
         for attempt in attempts:
             if attempt.handle is not None:
                 is_newest = attempt is attempts[-1]
-                self._found[attempt.number] = self._part_of(attempt, nodes, is_newest)
+                self._found[attempt.number] = await self._part_of(attempt, nodes, is_newest)
         return dict(sorted(self._found.items()))
 
-    def _part_of(
+    async def _part_of(
         self, attempt: Attempt, nodes: Mapping[str, NodePlace], is_newest: bool
     ) -> LogPart:
         known = self._found.get(attempt.number)
@@ -157,11 +158,21 @@ class _Finder:
                 "each daemon a server.node_url of its own"
             )
         if not owner.alive:
-            return _lost_part(owner, is_newest)
+            return await self._archived(attempt) or _lost_part(owner, is_newest)
         peer = Peer(owner.name, owner.url)
         if isinstance(known, RemoteLog) and known.peer == peer:
             return known
         return RemoteLog(self.peers, peer, attempt, self.headers)
+
+    async def _archived(self, attempt: Attempt) -> LogPart | None:
+        """Find the copy of an ended attempt's output in a storage that all nodes share."""
+        storage = self.services.storage
+        if not storage.shared or attempt.ended_at is None:
+            return None
+        try:
+            return ArchivedLog(storage, await storage.stat(log_key(attempt)))
+        except NotFound:
+            return None
 
 
 def _lost_part(owner: NodePlace, is_newest: bool) -> LogPart:

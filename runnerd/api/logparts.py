@@ -8,7 +8,7 @@ import aiohttp
 
 from runnerd.api.peers import Peer, Peers
 from runnerd.jobs import Attempt, Handle
-from runnerd.plugins import BackendAway, Executor
+from runnerd.plugins import BackendAway, Executor, Storage, StoredObject
 
 
 class LogPart(Protocol):
@@ -50,6 +50,27 @@ class NoLog:
 
     async def read(self, start: int, limit: int) -> bytes:  # as all parts
         return b""
+
+    async def close(self) -> None:
+        """Nothing is held."""
+
+
+@dataclass(frozen=True, slots=True)
+class ArchivedLog:
+    """Output in the storage, whole."""
+
+    storage: Storage
+    archived: StoredObject
+
+    async def size(self) -> int:
+        return self.archived.size
+
+    async def read(self, start: int, limit: int) -> bytes:
+        end = min(start + limit, self.archived.size)
+        if start >= end:
+            return b""
+        async with self.storage.get(self.archived.key, start=start, end=end) as download:
+            return b"".join([chunk async for chunk in download.body])
 
     async def close(self) -> None:
         """Nothing is held."""

@@ -56,7 +56,12 @@ class Storage(ABC):
       come back, up to 90 seconds.
     - error-named: Every other error is ``NotFound``, ``OutOfSpace`` or ``Refused`` and names the
       key. An exception of another class is a bug of the plugin: the daemon answers 500.
+
+    ``shared`` declares that every daemon with the same settings sees the same objects, whatever
+    machine it runs on: the output of jobs is then archived here, for when its node is away.
     """
+
+    shared: bool = False
 
     @abstractmethod
     async def open(self) -> None:

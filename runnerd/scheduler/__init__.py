@@ -1,5 +1,6 @@
 """Claim, launch, watch, finish, recover: knows executors by their contract only."""
 
+from runnerd.scheduler.archive import log_key
 from runnerd.scheduler.finish import version_tags
 from runnerd.scheduler.health import HealthBoard, Sighting, keep_watch
 from runnerd.scheduler.intake import Intake
@@ -14,5 +15,6 @@ __all__ = [
     "Sighting",
     "Terms",
     "keep_watch",
+    "log_key",
     "version_tags",
 ]

@@ -34,6 +34,7 @@ from runnerd.plugins import (
     ResolvedEnvironment,
     Verdict,
 )
+from runnerd.scheduler.archive import archive_log
 from runnerd.scheduler.beside import beside
 from runnerd.scheduler.finish import Result, close_runs, collect
 from runnerd.scheduler.patience import answered, passes
@@ -55,6 +56,7 @@ class AttemptCarrier:
 
     def __init__(self, parts: Parts, claim: Claim) -> None:
         self._store = parts.store
+        self._storage = parts.storage
         self._executor = parts.executor
         self._tracker = parts.tracker
         self._environments = parts.environments
@@ -246,6 +248,7 @@ class AttemptCarrier:
         error = diagnose(outcome, job.specification, "") or ""
         delay = retry_delay(self._terms.retry_seconds, job.retries, _chance.random())
         if handle is not None:
+            await archive_log(self._storage, self._executor, self._claim.attempt)
             await self._executor.release(handle)
         await self._store.requeue(self._claim, self._state, outcome, error=error, delay=delay)
         _log.warning("job is tried again", job=job.id, why=error, seconds=round(delay, 1))
@@ -281,6 +284,8 @@ class AttemptCarrier:
         state = JobState.COMPLETED if outcome.succeeded else JobState.FAILED
         if self._was_cancelled(outcome):
             state = JobState.CANCELLED
+        if self._handle is not None:
+            await archive_log(self._storage, self._executor, self._claim.attempt)
         result = await self._collect_in_time(outcome)
         if result.error is not None and state is JobState.COMPLETED:
             state = JobState.FAILED

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from runnerd.environments import Environments
 from runnerd.jobs import Cause
-from runnerd.plugins import Executor, Tracker
+from runnerd.plugins import Executor, Storage, Tracker
 from runnerd.plugins.listeners import Listeners
 from runnerd.store import Offer, Store
 
@@ -43,6 +43,7 @@ class Parts:
     """The daemon's parts that attempts are carried with."""
 
     store: Store
+    storage: Storage
     executor: Executor
     tracker: Tracker
     environments: Environments

@@ -238,5 +238,28 @@ def test_a_question_is_passed_on_once(
     one.ended(script.job_id)
 
 
+def test_an_ended_log_is_read_from_a_shared_storage_while_its_node_is_away(
+    start_node: Start, tmp_path: Path
+) -> None:
+    shared = {
+        "RUNNERD_PLUGINS_LOCAL_ROOT": str(tmp_path / "shared"),
+        "RUNNERD_PLUGINS_LOCAL_SHARED": "true",
+    }
+    one, two = start_node("one", "a", **shared), start_node("two", "b", **shared)
+    with two.client() as client:
+        client.post("/mlops/drain")
+    job_id = one.submit("print(*range(100_000), sep='\\n')")["job_id"]
+    one.ended(job_id)
+    path = f"/mlops/training/jobs/{job_id}/logs"
+    written = "".join(f"{number}\n" for number in range(100_000))
+    one.stop()
+    with two.client() as client:
+        assert client.get(path).text == written
+        assert client.get(path, headers={"Range": "bytes=-6"}).text == "99999\n"
+        assert client.get(f"{path}?follow=true").text == written
+    job = two.job(job_id)
+    assert job["logs"].endswith("\n99999\n") and "output" not in str(job["warnings"])
+
+
 def _set_nodes(postgres: PostgresServer, database: str, change: str) -> None:
     postgres.query_at(database, f"UPDATE nodes SET {change} WHERE name = 'a'")

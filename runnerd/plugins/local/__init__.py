@@ -15,11 +15,15 @@ __all__ = ["LocalSettings", "LocalStorage", "runnerd_settings", "runnerd_storage
 
 
 class LocalSettings(BaseModel):
-    """``[plugins.local]``: ``root`` is the folder of the objects, by default the plugin's own."""
+    """``[plugins.local]``: ``root`` is the folder of the objects, by default the plugin's own.
+
+    ``shared`` tells that all daemons of the queue have the same folder there.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     root: Path | None = None
+    shared: bool = False
 
 
 @hookimpl
@@ -33,4 +37,6 @@ def runnerd_storage(
     name: str, settings: LocalSettings, context: PluginContext
 ) -> LocalStorage | None:
     """Build the storage ``local``."""
-    return LocalStorage(settings.root or context.data_dir) if name == NAME else None
+    if name != NAME:
+        return None
+    return LocalStorage(settings.root or context.data_dir, shared=settings.shared)

@@ -23,11 +23,14 @@ Result = TypeVar("Result")
 class LocalStorage(Storage):
     """Keeps objects below ``root``, which is made on opening.
 
+    ``shared`` tells that all daemons of the queue have the same folder there.
+
     A put costs one write, one fsync and one rename; its memory is one chunk of 1 MiB plus
     whatever the body yields at once. File operations run in threads of the storage's own.
     """
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, *, shared: bool = False) -> None:
+        self.shared = shared
         self._tree = Tree(root)
         self._threads = anyio.CapacityLimiter(THREADS)
 

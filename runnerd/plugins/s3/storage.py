@@ -35,6 +35,8 @@ class S3Storage(Storage):
     or aborted. Memory for one transfer is about five parts.
     """
 
+    shared = True
+
     def __init__(self, settings: S3Settings) -> None:
         self._settings = settings
         self._root = f"{settings.prefix}/" if settings.prefix else ""
