@@ -10,7 +10,7 @@ from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
 from runnerd.cli.failures import FAILED, INTERRUPTED
-from runnerd.cli.output import duration, print_json, sheet, state, stderr, stdout
+from runnerd.cli.output import duration, print_json, sheet, size, state, stderr, stdout
 from runnerd.client import ENDED, Client, DaemonAway, Job, RequestRefused
 
 _WORDS = {
@@ -79,6 +79,8 @@ def summary(job: Job) -> list[tuple[str, Any]]:
     return [
         ("Job", job["job_id"]),
         ("Status", state(phase)),
+        ("Queue", _place(job)),
+        ("Takes", _takes(job)),
         ("Waits for", job.get("waiting_for")),
         ("Error", Text(error, style="red") if error else None),
         ("Script", job["script_name"]),
@@ -88,6 +90,20 @@ def summary(job: Job) -> list[tuple[str, Any]]:
         ("Duration", duration(job.get("duration_seconds")) if job["started_at"] else None),
         *(("Warning", Text(text, style="yellow")) for text in job.get("warnings") or ()),
     ]
+
+
+def _place(job: Job) -> str:
+    priority = f", priority {job['priority']}" if job["priority"] else ""
+    return job["queue"] + priority
+
+
+def _takes(job: Job) -> str | None:
+    asked = job["resources"]
+    numbers = {"CPU": asked["cpus"], "GPU": asked["gpus"]}
+    parts = [f"{number:g} {what}" for what, number in numbers.items() if number]
+    if asked["memory_bytes"]:
+        parts.append(size(asked["memory_bytes"]))
+    return ", ".join(parts) or None
 
 
 def _metrics(client: Client, job: Job) -> list[tuple[str, Any]]:

@@ -81,6 +81,11 @@ def duration(seconds: float | None) -> str:
     return f"{hours} h {minutes:02d} min" if hours else f"{minutes} min {rest:02d} s"
 
 
+def size(number: float) -> str:
+    """Give bytes as people say them."""
+    return f"{number / 2**30:.3g} GiB" if number >= 2**30 else f"{number / 2**20:.3g} MiB"
+
+
 def age(timestamp: str | None) -> str:
     """Give how long ago an RFC 3339 timestamp was."""
     if timestamp is None:

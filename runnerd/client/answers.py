@@ -28,6 +28,7 @@ class Job(TypedDict):
     attempt: int
     queue: str
     priority: int
+    resources: dict[str, float]
     parked: bool
     waiting_for: str | None
 
