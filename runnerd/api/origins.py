@@ -38,8 +38,8 @@ async def refuse_foreign(request: web.Request, handler: Handler) -> web.StreamRe
 def _own_names(services: Services) -> frozenset[str]:
     settings = services.settings.server
     urls = (services.origin, settings.node_url or "")
-    own = {settings.host.lower(), *(urlsplit(url).hostname or "" for url in urls)}
-    return _LOOPBACK_NAMES | own
+    told = {settings.host.lower(), *(urlsplit(url).hostname for url in urls)}
+    return _LOOPBACK_NAMES.union(name for name in told if name)
 
 
 def _name_in(host: str) -> str:

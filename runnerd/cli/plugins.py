@@ -136,7 +136,8 @@ def check(loaded: Loaded, *, name: str, as_json: bool) -> int:
 @click.option(
     "--folder", type=click.Path(path_type=Path), help="Where to put it.  [default: runnerd-NAME]"
 )
-def new(name: str, kind: Kind, folder: Path | None) -> None:
+@json_option
+def new(name: str, kind: Kind, folder: Path | None, *, as_json: bool) -> None:
     """Begin a plugin: a distribution with settings, tests, a CI file and a README.
 
     It works and passes its tests as it is made; what remains is to make it yours.
@@ -155,6 +156,9 @@ def new(name: str, kind: Kind, folder: Path | None) -> None:
         raise click.ClickException(f"{folder} is there already: choose another folder") from error
     except OSError as error:
         raise click.ClickException(f"{folder} can't be written: {error.strerror}") from error
+    if as_json:
+        print_json({"folder": str(folder), "files": [str(path) for path in written]})
+        return
     for path in written:
         click.echo(path)
     click.echo(f"\nNext: cd {folder} && pip install -e '.[test]' && pytest", err=True)

@@ -60,6 +60,13 @@ async def fill(url: str) -> None:
         await store.mark_finishing(claim, JobState.RUNNING, outcome)
         await store.leave_seat(seat)
     beside(url, _many_tokens)
+    beside(url, lambda connection: _release(connection, claim.job.id))
+
+
+def _release(connection: Connection, job_id: str) -> None:
+    released = metadata.tables["released_attempts"]
+    connection.execute(insert(released).values(job_id=job_id, number=1, place="place"))
+    connection.commit()
 
 
 def _many_tokens(connection: Connection) -> None:
