@@ -13,6 +13,7 @@ import structlog
 from runnerd.api.app import make_app
 from runnerd.api.server import HttpServer
 from runnerd.api.services import Services
+from runnerd.delivery import Delivery
 from runnerd.environments import Environments
 from runnerd.hardening import hide_memory
 from runnerd.holding import hold_data_dir
@@ -22,6 +23,7 @@ from runnerd.log import configure
 from runnerd.plugins import Executor, Health, PluginContext, PluginError, Storage, Tracker
 from runnerd.plugins.listeners import Listeners
 from runnerd.plugins.loader import PluginMisconfigured, Plugins, PluginUnknown, load_plugins
+from runnerd.plugins.local import LocalStorage
 from runnerd.runner import RUNNER_FILE
 from runnerd.scheduler import HealthBoard, Intake, Parts, Scheduler, Terms, keep_watch
 from runnerd.seating import place_of, seated
@@ -194,7 +196,10 @@ def _context(settings: Settings, name: str, origin: str) -> PluginContext:
 
 def _storage(settings: Settings, plugins: Plugins, origin: str) -> Storage:
     name = settings.storage.plugin
-    return plugins.storage(name, settings.plugins.get(name, {}), _context(settings, name, origin))
+    built = plugins.storage(name, settings.plugins.get(name, {}), _context(settings, name, origin))
+    return (
+        Delivery(built, LocalStorage(settings.data_dir / "undelivered")) if built.remote else built
+    )
 
 
 def _tracker(settings: Settings, plugins: Plugins, origin: str) -> Tracker:

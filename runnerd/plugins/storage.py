@@ -59,9 +59,13 @@ class Storage(ABC):
 
     ``shared`` declares that every daemon with the same settings sees the same objects, whatever
     machine it runs on: the output of jobs is then archived here, for when its node is away.
+    ``remote`` declares that the backend may be away while this machine is well: what ``put``
+    refuses with ``BackendAway`` is then kept on the daemon's disk, and put again once ``health`` is
+    healthy.
     """
 
     shared: bool = False
+    remote: bool = False
 
     @abstractmethod
     async def open(self) -> None:

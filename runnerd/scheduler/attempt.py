@@ -36,6 +36,7 @@ from runnerd.plugins import (
 )
 from runnerd.scheduler.archive import archive_log
 from runnerd.scheduler.beside import beside
+from runnerd.scheduler.delivering import deliver, made_in
 from runnerd.scheduler.finish import Result, close_runs, collect
 from runnerd.scheduler.patience import answered, passes
 from runnerd.scheduler.terms import Parts
@@ -91,9 +92,15 @@ class AttemptCarrier:
             return
         adopted = await self._adopted()
         self.found.set()
+        if adopted is None and await self._made_in() != self._claim.attempt.number:
+            await self._settle(await self._recorded_outcome(), None)
+            return
         handle = adopted or await self._launched()
         if handle is not None:
             await self._settle(await self._watch(handle), handle)
+
+    async def _made_in(self) -> int:
+        return await made_in(self._store, self._claim)
 
     async def _settle(self, outcome: Outcome, handle: Handle | None) -> None:
         if self._is_retried(outcome):
@@ -310,16 +317,23 @@ class AttemptCarrier:
     async def _collect_in_time(self, outcome: Outcome) -> Result:
         """Settle the job with the tracker, however often it goes away, within the bound."""
         every = await self._store.makings(self._claim.job.id)
-        makings = every.of_attempt(self._claim.attempt.number)
+        number = await self._made_in()
+        makings = every.of_attempt(number)
         if not every.runs:
             return await collect(
                 self._tracker, self._claim.job, makings, register=outcome.succeeded
             )
+        if outcome.succeeded:
+            late = await deliver(
+                self._store, self._storage, self._claim, makings, self._terms.finish_timeout
+            )
+            if late is not None:
+                return Result(run_id=makings.runs[0].run_id if makings.runs else None, error=late)
         last = "no answer"
         with anyio.move_on_after(self._terms.finish_timeout):
             while True:
                 try:
-                    await close_runs(self._tracker, every, outcome, self._claim.attempt.number)
+                    await close_runs(self._tracker, every, outcome, number)
                     return await collect(
                         self._tracker, self._claim.job, makings, register=outcome.succeeded
                     )

@@ -36,6 +36,7 @@ class S3Storage(Storage):
     """
 
     shared = True
+    remote = True
 
     def __init__(self, settings: S3Settings) -> None:
         self._settings = settings
