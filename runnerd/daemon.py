@@ -20,6 +20,7 @@ from runnerd.holding import hold_data_dir
 from runnerd.jobs import Capacity, Cause
 from runnerd.listening import DaemonRefuses, bind, is_loopback, node_url_of, origin_of
 from runnerd.log import configure
+from runnerd.metrics import History, Metrics, measured
 from runnerd.plugins import Executor, Health, PluginContext, PluginError, Storage, Tracker
 from runnerd.plugins.listeners import Listeners
 from runnerd.plugins.loader import PluginMisconfigured, Plugins, PluginUnknown, load_plugins
@@ -113,11 +114,15 @@ async def _build(
     place = place_of(settings.data_dir)
     offer = _offer(settings)
     url = node_url_of(settings.server, listener)
-    await parts.enter_async_context(seated(store, settings.node, url, place, offer.capacity))
+    metrics = Metrics()
+    store.observe(History(metrics, settings.queue_names()).count)
+    await parts.enter_async_context(
+        seated(store, settings.node, url, place, offer.capacity, metrics=metrics)
+    )
     plugins = load_plugins(settings.loader.admission())
-    storage = _storage(settings, plugins, origin)
-    tracker = _tracker(settings, plugins, origin)
-    executor = _executor(settings, plugins, origin)
+    storage = measured(_storage(settings, plugins, origin), Storage, "storage", metrics)
+    tracker = measured(_tracker(settings, plugins, origin), Tracker, "tracking", metrics)
+    executor = measured(_executor(settings, plugins, origin), Executor, "executor", metrics)
     environments = make_environments(settings, tracker)
     serving = _serving(settings, tracker, storage, environments)
     listeners = plugins.listeners(settings.plugins, lambda name: _context(settings, name, origin))
@@ -140,6 +145,7 @@ async def _build(
         intake=Intake(),
         listeners=listeners,
         installed=plugins.installed,
+        metrics=metrics,
     )
     terms = _terms(settings, origin, offer, place)
     carried_with = Parts(store, storage, executor, tracker, environments, terms, listeners)

@@ -11,6 +11,7 @@ import anyio
 import structlog
 
 from runnerd.jobs import Capacity
+from runnerd.metrics import Metrics
 from runnerd.scheduler.beside import beside
 from runnerd.store import NodeTaken, Seat, Store, StoreAway
 
@@ -31,23 +32,25 @@ def place_of(data_dir: Path) -> str:
 
 @asynccontextmanager
 async def seated(
-    store: Store, node: str, url: str, place: str, capacity: Capacity
+    store: Store, node: str, url: str, place: str, capacity: Capacity, *, metrics: Metrics
 ) -> AsyncIterator[None]:
     """Be the node for as long as the context lasts. Raises ``NodeTaken`` and ``StoreAway``."""
     seat = await store.take_seat(node, url, place, capacity)
     try:
-        async with beside(_keep(store, seat)):
+        async with beside(_keep(store, seat, metrics)):
             yield
     finally:
         with anyio.move_on_after(LEAVE_SECONDS, shield=True), suppress(StoreAway):
             await store.leave_seat(seat)
 
 
-async def _keep(store: Store, seat: Seat) -> None:
+async def _keep(store: Store, seat: Seat, metrics: Metrics) -> None:
     while True:
         try:
             await store.beat(seat)
+            metrics.heartbeat_at.set_to_current_time()
         except StoreAway as away:
+            metrics.heartbeat_failures.inc()
             _log.warning("the heartbeat did not reach the database", why=str(away))
         except NodeTaken as taken:
             _log.error("the daemon lost its seat and stops; running jobs go on", why=str(taken))

@@ -1,6 +1,7 @@
 """Who sent a request, and what they may reach."""
 
 import re
+from hmac import compare_digest
 
 from aiohttp import web
 from aiohttp.typedefs import Handler
@@ -11,6 +12,7 @@ from runnerd.store import Identity
 
 IDENTITY = web.RequestKey[Identity | None]("identity")
 
+METRICS_PATH = "/metrics"
 _OPEN_PATHS = frozenset({"/healthz", "/readyz"})
 _JOB_PREFIXES = ("/api/", "/ajax-api/", "/v1/traces")
 _ASKED = (
@@ -30,7 +32,7 @@ async def authenticate(request: web.Request, handler: Handler) -> web.StreamResp
 
     A job's identity passes to the MLflow routes only, which check what of theirs it may reach.
     """
-    if request.path not in _OPEN_PATHS:
+    if request.path not in _OPEN_PATHS and not _is_scrape(request):
         identity = await _identify(request, request.app[SERVICES])
         if (
             identity is not None
@@ -65,6 +67,17 @@ async def _identify(request: web.Request, services: Services) -> Identity | None
             "`runnerd token list` shows them."
         )
     return identity
+
+
+def _is_scrape(request: web.Request) -> bool:
+    """Tell whether this is Prometheus with its own token, for which no database is asked."""
+    token = request.app[SERVICES].settings.metrics.token
+    if token is None or request.path != METRICS_PATH:
+        return False
+    given = _BEARER.fullmatch(request.headers.get("Authorization", ""))
+    return given is not None and compare_digest(
+        given[1].encode(), token.get_secret_value().encode()
+    )
 
 
 def _is_browser(request: web.Request) -> bool:

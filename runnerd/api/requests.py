@@ -11,9 +11,12 @@ from aiohttp.typedefs import Handler
 from runnerd.api.connections import Connection
 from runnerd.api.mlflow.refusals import is_of_mlflow, refusal_of
 from runnerd.api.problems import REQUEST_ID_HEADER, Problem, new_request_id, problem_response
+from runnerd.api.services import SERVICES
 from runnerd.api.translate import problem_of
 
 REQUEST_ID = web.RequestKey[str]("request_id")
+_BEGUN = web.RequestKey[float]("begun")
+_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
 _OURS_TO_KEEP = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _log = structlog.get_logger(__name__)
@@ -22,13 +25,14 @@ _log = structlog.get_logger(__name__)
 @web.middleware
 async def attend(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Give the request an id, log how it went, and turn its errors into answers."""
-    begun = time.monotonic()
+    begun = request[_BEGUN] = time.monotonic()
     brought = request.headers.get(REQUEST_ID_HEADER, "")
     request[REQUEST_ID] = brought if _OURS_TO_KEEP.fullmatch(brought) else new_request_id()
     structlog.contextvars.bind_contextvars(request_id=request[REQUEST_ID])
     if isinstance(request.protocol, Connection):
         request.protocol.request_begins(request)
-    response = await _answered(request, handler)
+    with request.app[SERVICES].metrics.in_flight.track_inprogress():
+        response = await _answered(request, handler)
     response.headers.setdefault(REQUEST_ID_HEADER, request[REQUEST_ID])
     _log.log(
         logging.DEBUG if response.status < 400 else logging.INFO,
@@ -42,9 +46,19 @@ async def attend(request: web.Request, handler: Handler) -> web.StreamResponse:
 
 
 async def stamp(request: web.Request, response: web.StreamResponse) -> None:
-    """Put the request's id on an answer before its head is sent."""
+    """Put the request's id on an answer before its head is sent, and count it."""
     if REQUEST_ID in request:
         response.headers[REQUEST_ID_HEADER] = request[REQUEST_ID]
+        _count(request, response.status)
+
+
+def _count(request: web.Request, status: int) -> None:
+    metrics = request.app[SERVICES].metrics
+    method = request.method if request.method in _METHODS else "other"
+    resource = request.match_info.route.resource
+    route = "none" if resource is None else resource.canonical
+    metrics.requests.labels(method, route, str(status)).inc()
+    metrics.request_seconds.labels(route).observe(time.monotonic() - request[_BEGUN])
 
 
 async def _answered(request: web.Request, handler: Handler) -> web.StreamResponse:

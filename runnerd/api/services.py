@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from aiohttp import web
 
 from runnerd.environments import Environments
+from runnerd.metrics import Metrics
 from runnerd.plugins import Executor, Storage, Tracker
 from runnerd.plugins.installed import Installed
 from runnerd.plugins.listeners import Listeners
@@ -37,6 +38,7 @@ class Services:
     intake: Intake = field(default_factory=Intake)
     listeners: Listeners = field(default_factory=Listeners)
     installed: Sequence[Installed] = ()
+    metrics: Metrics = field(default_factory=Metrics)
 
 
 SERVICES = web.AppKey("services", Services)

@@ -82,6 +82,7 @@ class Environments:
         self._flights: Flights[EnvironmentPlan] = Flights()
         self._sweeping = anyio.Lock()
         self._resolver: Resolver | None = None
+        self._resolutions = {"known": 0, "resolved": 0}
 
     async def open(self) -> None:
         """Make the folders and find uv and the interpreter.
@@ -124,6 +125,7 @@ class Environments:
 
         async def work() -> EnvironmentPlan:
             known = await run_sync(self._catalogue.answer, request)
+            self._resolutions["resolved" if known is None else "known"] += 1
             if known is None:
                 known = resolution_of(await resolver.lock(inputs), resolver.interpreter)
                 await run_sync(self._catalogue.keep, request, known)
@@ -131,6 +133,10 @@ class Environments:
             return self._plan(known)
 
         return await self._flights.share(request, work)
+
+    def resolutions(self) -> Mapping[str, int]:
+        """Count the requirements that were ``known``, and those ``resolved`` by an index."""
+        return dict(self._resolutions)
 
     def plan_for(self, key: str) -> EnvironmentPlan:
         """Give the plan of an environment resolved at any time before.

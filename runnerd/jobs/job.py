@@ -14,7 +14,7 @@ class Job:
     """One job. Times are timezone-aware UTC; ``started_at`` is when it was first claimed.
 
     A ``parked`` job has failed for no fault of its own, again and again: it waits for a person.
-    A queued one is not claimed before ``not_before``.
+    A queued one is not claimed before ``not_before``, or since ``created_at`` without that.
     """
 
     id: str

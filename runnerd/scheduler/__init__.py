@@ -1,6 +1,7 @@
 """Claim, launch, watch, finish, recover: knows executors by their contract only."""
 
 from runnerd.scheduler.archive import log_key
+from runnerd.scheduler.depths import Depths
 from runnerd.scheduler.finish import version_tags
 from runnerd.scheduler.health import HealthBoard, Sighting, keep_watch
 from runnerd.scheduler.intake import Intake
@@ -8,6 +9,7 @@ from runnerd.scheduler.scheduler import Scheduler
 from runnerd.scheduler.terms import Parts, Terms
 
 __all__ = [
+    "Depths",
     "HealthBoard",
     "Intake",
     "Parts",

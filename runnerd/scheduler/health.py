@@ -9,6 +9,7 @@ import structlog
 
 from runnerd.jobs import TERMINAL_STATES, JobState
 from runnerd.plugins import Census, Condition, Health, PluginError, Tracker, TrackerCapability
+from runnerd.scheduler.depths import Depths, count_depths
 from runnerd.store import Store, StoreAway
 
 PROBE_SECONDS = 5.0
@@ -28,11 +29,13 @@ class Sighting:
 @dataclass(slots=True)
 class HealthBoard:
     """The newest sightings. ``census`` is the tracker's last count, None before the first;
-    ``ended`` is how many jobs have ended, by their state."""
+    ``ended`` is how many jobs have ended, by their state. ``depths`` is None before the first
+    count, and stays as it is while the database is away."""
 
     sightings: dict[str, Sighting] = field(default_factory=dict)
     census: Census | None = None
     ended: dict[JobState, int] = field(default_factory=dict)
+    depths: Depths | None = None
 
     def of(self, plugin: str) -> Health:
         """Give what was last seen of ``storage``, ``tracking`` or ``executor``."""
@@ -54,6 +57,7 @@ async def keep_watch(
         if TrackerCapability.CENSUS in tracker.capabilities:
             group.start_soon(_count, board, tracker, interval)
         group.start_soon(_count_ended, board, store, interval)
+        group.start_soon(_count_depths, board, store, interval)
 
 
 async def _watch_one(
@@ -104,6 +108,16 @@ async def _count_ended(board: HealthBoard, store: Store, interval: float) -> Non
                 _log.warning("ended jobs could not be counted", why=str(away))
             await anyio.sleep(max(SHORTEST_PAUSE, _pause(begun)))
             await changes.wait(interval)
+
+
+async def _count_depths(board: HealthBoard, store: Store, interval: float) -> None:
+    while True:
+        begun = anyio.current_time()
+        try:
+            board.depths = await count_depths(store)
+        except StoreAway as away:
+            _log.warning("the queues could not be counted", why=str(away))
+        await anyio.sleep(max(interval, _pause(begun)))
 
 
 def _pause(begun: float) -> float:

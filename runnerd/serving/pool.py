@@ -8,7 +8,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 import anyio
 import structlog
@@ -55,6 +55,15 @@ class _Seat:
     @property
     def idle(self) -> bool:
         return not self.leaving and self.ready.done() and self.users == 0
+
+    @property
+    def condition(self) -> Literal["starting", "idle", "busy", "leaving"]:
+        """What its worker does."""
+        if self.leaving:
+            return "leaving"
+        if not self.ready.done():
+            return "starting"
+        return "busy" if self.users else "idle"
 
     def leave(self) -> None:
         if not self.leaving and self.task is not None:
@@ -103,6 +112,13 @@ class Pool:
         """Tell whether a request for ``key`` would find a worker that has loaded its model."""
         seat = self._seats.get(key)
         return seat is not None and seat.ready.done() and seat.usable
+
+    def census(self) -> dict[str, int]:
+        """Count the seats by what their workers do."""
+        counts = {"starting": 0, "idle": 0, "busy": 0, "leaving": 0}
+        for seat in self._seats.values():
+            counts[seat.condition] += 1
+        return counts
 
     async def run(
         self, key: Key, start: Start, work: Callable[[Worker], Awaitable[Result]]

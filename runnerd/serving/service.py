@@ -117,6 +117,10 @@ class Serving:
             raise UnfitInput(answer["column"], answer["unfit"])
         return Prediction(*key, answer["predictions"], answer["probabilities"], seconds)
 
+    def census(self) -> dict[str, int]:
+        """Count the workers that are ``starting``, ``idle``, ``busy`` or ``leaving``."""
+        return self._pool.census()
+
     async def _resolve(self, name: str, version: str | None) -> tuple[Key, ModelVersion | None]:
         """Ask the tracker; while it is away, numbered versions that are loaded still answer."""
         try:

@@ -223,6 +223,12 @@ class LogSettings(Section):
     format: Literal["auto", "console", "json"] = "auto"
 
 
+class MetricsSettings(Section):
+    """``[metrics]``: who may read them, besides operators."""
+
+    token: SecretStr | None = Field(None, min_length=16)
+
+
 class Settings(Section):
     """All of ``runnerd.toml``. ``plugins`` holds each plugin's table, checked by its plugin."""
 
@@ -240,6 +246,7 @@ class Settings(Section):
     environments: EnvironmentSettings = EnvironmentSettings()
     serving: ServingSettings = ServingSettings()
     log: LogSettings = LogSettings()
+    metrics: MetricsSettings = MetricsSettings()
     loader: LoaderSettings = LoaderSettings()
     plugins: dict[str, dict[str, Any]] = {}
 

@@ -47,14 +47,14 @@ class Leases(StorePart):
             if found is None:
                 return None
             row, gpus = found
-            lease = secrets.token_hex(16)
+            lease, moment = secrets.token_hex(16), now()
             await connection.execute(
                 insert(attempts).values(
                     job_id=row.id,
                     number=row.attempt + 1,
                     node=offer.node,
                     executor=offer.executor,
-                    created_at=now(),
+                    created_at=moment,
                     gpus=gpus,
                 )
             )
@@ -65,13 +65,18 @@ class Leases(StorePart):
                 JobState.PREPARING,
                 lease=None,
                 kind="claimed",
-                data={"node": offer.node, "executor": offer.executor},
+                data={
+                    "node": offer.node,
+                    "executor": offer.executor,
+                    "queue": row.queue,
+                    "waited_seconds": _seconds(row.not_before or row.created_at, moment),
+                },
                 values={
                     "lease_token": lease,
                     "lease_expires_at": database_time(LEASE_SECONDS),
                     "node": offer.node,
                     "attempt": row.attempt + 1,
-                    "started_at": row.started_at or now(),
+                    "started_at": row.started_at or moment,
                 },
             )
             return await _claim_of(connection, row.id, lease)
@@ -155,6 +160,7 @@ class Leases(StorePart):
                 JobState.RUNNING,
                 lease=claim.lease,
                 kind="started",
+                data={"launch_seconds": _seconds(claim.attempt.created_at or moment, moment)},
             )
             await _update_attempt(connection, claim, script_started_at=moment)
 
@@ -250,6 +256,11 @@ class Leases(StorePart):
         async with self._write() as connection:
             state = await _hold(connection, claim)
             await _write(connection, claim, state, kind, reason=reason, data=data)
+
+
+def _seconds(start: datetime, end: datetime) -> float:
+    """Give the time between two moments, which may be those of two clocks."""
+    return max(0.0, round((end - start).total_seconds(), 3))
 
 
 def _told(outcome: Outcome) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from sqlalchemy.sql import Select
 
 from runnerd.jobs import TERMINAL_STATES, Attempt, Event, Job, JobSpecification, JobState
 from runnerd.store.base import StorePart, now
+from runnerd.store.dialects import database_time
 from runnerd.store.engine import Engines
 from runnerd.store.errors import BadCursor, JobNotFound, StoreProblem, WrongState
 from runnerd.store.group_commit import GroupCommit
@@ -205,7 +206,7 @@ async def _queue_again(connection: AsyncConnection, job: Job, kind: str) -> None
             "model_version": None,
             "warnings": [],
             "retries": 0,
-            "not_before": None,
+            "not_before": database_time(),  # it waits since now
             "parked_at": None,
         },
     )

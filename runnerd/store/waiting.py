@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -15,7 +16,14 @@ from runnerd.store.line import (
     running_on,
 )
 from runnerd.store.nodes import NodeRecord, list_nodes
-from runnerd.store.tables import is_live, is_queued, jobs, place_in_line
+from runnerd.store.tables import (
+    UtcDateTime,
+    is_live,
+    is_parked,
+    is_queued,
+    jobs,
+    place_in_line,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +69,22 @@ class Waiting(StorePart):
             queue: QueueDepth(queued.get(queue, 0), running.get(queue, 0))
             for queue in queued.keys() | running.keys()
         }
+
+    async def oldest_waiting(self) -> dict[str, datetime]:
+        """Tell since when each queue's longest waiting job could be claimed.
+
+        Every queued job is looked at, which takes its time where there are many.
+        """
+        since = func.min(func.coalesce(jobs.c.not_before, jobs.c.created_at), type_=UtcDateTime)
+        query = select(jobs.c.queue, since.label("since")).where(is_queued).group_by(jobs.c.queue)
+        async with self._read() as connection:
+            return {row.queue: row.since for row in await connection.execute(query)}
+
+    async def count_parked(self) -> int:
+        """Count the jobs that wait for a person to release them."""
+        query = select(func.count()).select_from(jobs).where(is_parked)
+        async with self._read() as connection:
+            return (await connection.execute(query)).scalar_one()
 
 
 async def _is_due(connection: AsyncConnection, job_id: str) -> bool:

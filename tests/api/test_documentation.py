@@ -10,7 +10,7 @@ from tests.api.daemon import SUBMISSION, UPLOAD, Daemon
 
 pytestmark = pytest.mark.anyio
 
-OURS = ("/mlops/", "/healthz", "/readyz", "/openapi.json", "/docs")
+OURS = ("/mlops/", "/healthz", "/readyz", "/metrics", "/openapi.json", "/docs")
 
 
 async def test_every_address_is_documented_and_the_other_way_round(daemon: Daemon) -> None:
