@@ -34,9 +34,10 @@ format: install ## Format the code and mend what can be mended
 bench: install ## Measure, and write the numbers to benchmarks/results/
 	$(BIN)/python -m benchmarks $(ARGS)
 
-docs: install ## Write the pages that are made from the code: settings and commands
+docs: install ## Write the pages that are made from the code: settings, commands, plugins
 	$(BIN)/python -m scripts.settings_page
 	$(BIN)/python -m scripts.command_page
+	$(BIN)/python -m scripts.plugin_page
 
 lock: install ## Resolve the dependencies of pyproject.toml to requirements.lock again
 	$(BIN)/uv pip compile --universal --python-version 3.11 --group pyproject.toml:dev \

@@ -4,12 +4,14 @@ import re
 from pathlib import Path
 from urllib.parse import unquote
 
+from runnerd import plugins, testing
 from runnerd.api.app import ENDPOINTS
 from runnerd.cli.root import COMMANDS
 from runnerd.jobs.states import TRANSITIONS
 from runnerd.plugins.loader import load_plugins
 from runnerd.settings import Settings
-from scripts import command_page, settings_page
+from runnerd.testing import rules_of
+from scripts import command_page, plugin_page, settings_page
 
 LINK = re.compile(r"(?<!!)\[[^\]]*\]\(([^)\s]+)\)")
 FENCE = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)
@@ -51,7 +53,8 @@ def test_the_readme_begins_with_what_a_newcomer_types(root: Path) -> None:
 def test_every_page_is_reached_from_the_index(root: Path) -> None:
     index = (root / "docs" / "index.md").read_text()
     linked = {link.partition("#")[0] for link in LINK.findall(index)}
-    assert {page.name for page in (root / "docs").glob("*.md")} - {"index.md"} <= linked
+    pages = {str(page.relative_to(root / "docs")) for page in (root / "docs").rglob("*.md")}
+    assert pages - {"index.md"} <= linked
 
 
 def test_the_settings_page_is_what_the_settings_file_says(root: Path) -> None:
@@ -86,6 +89,32 @@ def test_the_command_page_has_every_command_and_option() -> None:
         assert f"## `{nested}`" in text
     for option in ("--follow", "--data-dir", "--json", "--url"):
         assert option in text
+
+
+def test_the_plugin_reference_is_what_the_contracts_say() -> None:
+    assert plugin_page.PAGE.read_text() == plugin_page.page(), "run `make docs`"
+
+
+def test_every_hook_rule_error_and_tool_of_plugins_is_in_the_reference() -> None:
+    text = plugin_page.page()
+    rules = {name for contract in plugin_page.CONTRACTS for name in rules_of(contract)}
+    assert {name for name in rules if f"- **{name}**: " not in text} == set()
+    named = {f"`{name}`" for name in [*plugins.__all__, *testing.__all__, *plugin_page.hooks()]}
+    beside = {"`hookimpl`", "`API_VERSION`", "`check_key`"}  # used in the text of the others
+    headings = set(re.findall(r"^##+ (.+)$", text, re.MULTILINE))
+    headings |= {f"`{heading}`" for heading in headings}
+    assert named - beside - headings == set()
+
+
+def test_every_hook_of_the_contracts_has_words_on_when_it_is_called() -> None:
+    silent = [
+        f"{contract.__name__}.{name}"
+        for contract in plugin_page.CONTRACTS
+        for name, verb in plugin_page.verbs_of(contract)
+        if len(plugin_page.words(verb.__doc__)) < 40
+    ]
+    assert silent == []
+    assert [name for name, hook in plugin_page.hooks().items() if not hook.__doc__] == []
 
 
 def test_every_address_has_a_section_with_an_example(root: Path) -> None:
