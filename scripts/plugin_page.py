@@ -96,7 +96,7 @@ def _values() -> Iterator[str]:
         yield words(value.__doc__)
         if dataclasses.is_dataclass(value):
             fields = dataclasses.fields(value)
-            rows = (f"| `{each.name}` | `{_type(each.type)}` |\n" for each in fields)
+            rows = (f"| `{each.name}` | `{_cell(each.type)}` |\n" for each in fields)
             yield "| Field | Type |\n| --- | --- |\n" + "".join(rows)
         elif hasattr(value, "__members__"):
             yield ", ".join(f"`{member}`" for member in value.__members__)
@@ -112,19 +112,24 @@ def _kit() -> Iterator[str]:
     yield words(start_daemon.__doc__)
 
 
+def _cell(annotation: object) -> str:
+    return _type(annotation).replace("|", "\\|")
+
+
 def _signature(name: str, function: object) -> str:
     assert callable(function)
     signature = inspect.signature(function)
     kept = [each for each in signature.parameters.values() if each.name != "self"]
-    given = re.sub(r"(\*, .*)\*, ", r"\1", ", ".join(_parameter(each) for each in kept))
+    free = [_parameter(each) for each in kept if each.kind is not each.KEYWORD_ONLY]
+    named = [_parameter(each) for each in kept if each.kind is each.KEYWORD_ONLY]
+    given = ", ".join([*free, *(["*"] if named else []), *named])
     star = "async " if inspect.iscoroutinefunction(function) else ""
     return f"```python\n{star}def {name}({given}) -> {_type(signature.return_annotation)}\n```"
 
 
 def _parameter(parameter: inspect.Parameter) -> str:
     default = "" if parameter.default is parameter.empty else f" = {parameter.default!r}"
-    star = "*, " if parameter.kind is parameter.KEYWORD_ONLY else ""
-    return f"{star}{parameter.name}: {_type(parameter.annotation)}{default}"
+    return f"{parameter.name}: {_type(parameter.annotation)}{default}"
 
 
 def _type(annotation: object) -> str:

@@ -305,3 +305,34 @@ def test_a_part_that_can_not_be_built_is_said(
     )
     with pytest.raises(PluginUnknown, match=reason):
         load_plugins().storage("shelf", {}, context)
+
+
+@pytest.mark.parametrize(
+    ("verb", "refused"),
+    [("async def census(self): ...", False), ("async def count(self): ...", True)],
+)
+def test_a_capability_that_is_declared_and_not_given_is_refused(
+    install: Install, context: PluginContext, verb: str, refused: bool
+) -> None:
+    install(
+        "counting",
+        f"""
+        RUNNERD_API = 1
+        from runnerd.plugins import Tracker, TrackerCapability, hookimpl
+        from runnerd.testing import FakeTracker
+
+        class Counting(FakeTracker):
+            capabilities = frozenset({{TrackerCapability.CENSUS}})
+            census = Tracker.census
+            {verb}
+
+        @hookimpl
+        def runnerd_tracker(name, settings, context):
+            return Counting()
+        """,
+    )
+    if refused:
+        with pytest.raises(PluginUnknown, match="declares the capability 'census' and has no such"):
+            load_plugins().tracker("counting", {}, context)
+    else:
+        assert load_plugins().tracker("counting", {}, context).capabilities
