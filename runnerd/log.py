@@ -30,6 +30,7 @@ def configure(level: str, form: str) -> None:
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(level.upper())
+    logging.captureWarnings(True)  # a line of plain text among JSON breaks its readers
     for chatty in ("aiosqlite", "alembic", "asyncio", "httpx", "aiohttp.access"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
     structlog.configure(

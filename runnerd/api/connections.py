@@ -121,14 +121,17 @@ class Connection(web.RequestHandler):
         """Answer what could not be read as a request, or what no handler could answer."""
         if request.writer.output_size > 0 or isinstance(exc, ConnectionError):
             raise ConnectionResetError("there is nobody to answer, or half of it is sent") from exc
+        request_id = new_request_id()
         if status >= 500:
-            _log.error("a request failed outside of its handler", exc_info=exc)
+            _log.error(
+                "a request failed outside of its handler", request_id=request_id, exc_info=exc
+            )
             problem = Problem(status, "The daemon failed on this request; its log says why.")
         else:
             problem = Problem(
                 status, f"This is not a valid HTTP request: {_fault_in(exc, message)}."
             )
-        response = problem_response(problem, new_request_id())
+        response = problem_response(problem, request_id)
         response.force_close()
         return response
 

@@ -28,20 +28,23 @@ async def attend(request: web.Request, handler: Handler) -> web.StreamResponse:
     begun = request[_BEGUN] = time.monotonic()
     brought = request.headers.get(REQUEST_ID_HEADER, "")
     request[REQUEST_ID] = brought if _OURS_TO_KEEP.fullmatch(brought) else new_request_id()
-    structlog.contextvars.bind_contextvars(request_id=request[REQUEST_ID])
     if isinstance(request.protocol, Connection):
         request.protocol.request_begins(request)
-    with request.app[SERVICES].metrics.in_flight.track_inprogress():
+    with (
+        # Taken off again: the connection's next request runs in the same task.
+        structlog.contextvars.bound_contextvars(request_id=request[REQUEST_ID]),
+        request.app[SERVICES].metrics.in_flight.track_inprogress(),
+    ):
         response = await _answered(request, handler)
-    response.headers.setdefault(REQUEST_ID_HEADER, request[REQUEST_ID])
-    _log.log(
-        logging.DEBUG if response.status < 400 else logging.INFO,
-        "request",
-        method=request.method,
-        path=request.path,
-        status=response.status,
-        milliseconds=round(1000 * (time.monotonic() - begun), 1),
-    )
+        response.headers.setdefault(REQUEST_ID_HEADER, request[REQUEST_ID])
+        _log.log(
+            logging.DEBUG if response.status < 400 else logging.INFO,
+            "request",
+            method=request.method,
+            path=request.path,
+            status=response.status,
+            milliseconds=round(1000 * (time.monotonic() - begun), 1),
+        )
     return response
 
 

@@ -35,7 +35,7 @@ async def archive_log(storage: Storage, executor: Executor, attempt: Attempt) ->
             why = str(error) if isinstance(error, PluginError) else repr(error)
         else:
             return
-    _log.warning("an output lies on this node alone", attempt=attempt.id, why=why)
+    _log.warning("an output lies on this node alone", why=why)
 
 
 async def _content(executor: Executor, attempt: Attempt, size: int) -> AsyncIterator[bytes]:

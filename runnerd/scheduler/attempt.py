@@ -129,7 +129,7 @@ class AttemptCarrier:
         except Exception as error:  # what the executor can't stop must still get its end
             if passes(error):
                 raise
-            _log.exception("an attempt could not be stopped", job=self._claim.job.id)
+            _log.exception("an attempt could not be stopped")
 
     async def _adopted(self) -> Handle | None:
         """Find what an earlier daemon launched; None where the script never ran."""
@@ -138,7 +138,7 @@ class AttemptCarrier:
             return None
         verdict = await answered(self._executor.adopt(handle), "adopt an attempt")
         self._adopting = verdict is not Verdict.NEVER_RAN
-        _log.info("adopted an attempt", job=self._claim.job.id, verdict=verdict.value)
+        _log.info("adopted an attempt", verdict=verdict.value)
         never_ran = verdict is Verdict.NEVER_RAN and self._state is JobState.PREPARING
         return None if never_ran else handle
 
@@ -217,7 +217,7 @@ class AttemptCarrier:
             try:
                 return await self._environments.resolve(requirements)
             except IndexAway as away:
-                _log.warning("the package index is away", job=self._claim.job.id, why=str(away))
+                _log.warning("the package index is away", why=str(away))
                 await anyio.sleep(RETRY_SECONDS)
         return await self._environments.resolve(requirements)
 
@@ -258,7 +258,7 @@ class AttemptCarrier:
             await archive_log(self._storage, self._executor, self._claim.attempt)
             await self._executor.release(handle)
         await self._store.requeue(self._claim, self._state, outcome, error=error, delay=delay)
-        _log.warning("job is tried again", job=job.id, why=error, seconds=round(delay, 1))
+        _log.warning("job is tried again", why=error, seconds=round(delay, 1))
 
     async def _stop_when_cancelled(self, handle: Handle) -> None:
         await self._cancelled.wait()
@@ -380,4 +380,4 @@ class AttemptCarrier:
             name = self._claim.job.specification.model_name
             made = Registration(name, result.model_version, result.run_id, self._claim.job.id)
             self._listeners.model_registered(made)
-        _log.info("job ended", job=self._claim.job.id, state=state.value, error=error)
+        _log.info("job ended", state=state.value, error=error)

@@ -32,7 +32,10 @@ async def stop_what_was_released(parts: Parts, carried: Collection[str]) -> None
         left = 0
         try:
             for attempt in await parts.store.released_in(parts.terms.place):
-                left += not await _is_over(parts, attempt, attempt.id in carried)
+                with structlog.contextvars.bound_contextvars(
+                    job_id=attempt.job_id, attempt=attempt.number
+                ):
+                    left += not await _is_over(parts, attempt, attempt.id in carried)
         except Exception as error:
             if not passes(error):
                 raise
@@ -47,13 +50,13 @@ async def _is_over(parts: Parts, attempt: Attempt, in_hand: bool) -> bool:
         try:
             verdict = await answered(executor.adopt(handle), "find a released attempt")
             if verdict is Verdict.ADOPTED:
-                _log.warning("an attempt of a released node is stopped", attempt=attempt.id)
+                _log.warning("an attempt of a released node is stopped")
                 await answered(executor.stop(handle, Cause.LOST), "stop a released attempt")
             if verdict is Verdict.ADOPTED or in_hand:
                 return False
             await answered(executor.release(handle), "release a released attempt")
         except FailJob as refusal:
-            _log.error("a released attempt can't be stopped", attempt=attempt.id, why=str(refusal))
+            _log.error("a released attempt can't be stopped", why=str(refusal))
             return False
     await parts.store.forget_released(attempt)
     return True

@@ -82,7 +82,9 @@ class Scheduler:
             return
         self._intake.given = False
         for claim in await self._store.take_over(self._terms.offer.node, known=self._carriers):
-            _log.warning("a stray job is carried on", job=claim.job.id)
+            _log.warning(
+                "a stray job is carried on", job_id=claim.job.id, attempt=claim.attempt.number
+            )
             self._start(group, claim)
         self._looked_at = anyio.current_time()
 
@@ -95,7 +97,7 @@ class Scheduler:
                 self._intake.claiming = False
             if claim is None:
                 return
-            _log.info("job claimed", job=claim.job.id, attempt=claim.attempt.number)
+            _log.info("job claimed", job_id=claim.job.id, attempt=claim.attempt.number)
             self._start(group, claim)
 
     def _start(self, group: TaskGroup, claim: Claim) -> None:
@@ -112,40 +114,42 @@ class Scheduler:
 
     async def _carry(self, claim: Claim, carrier: AttemptCarrier) -> None:
         ended = False
-        while not ended:
-            ended = await self._carried(claim, carrier)
-            await anyio.sleep(0 if ended else RETRY_SECONDS)
+        with structlog.contextvars.bound_contextvars(
+            job_id=claim.job.id, attempt=claim.attempt.number
+        ):
+            while not ended:
+                ended = await self._carried(carrier)
+                await anyio.sleep(0 if ended else RETRY_SECONDS)
         carrier.found.set()
         self._carried_attempts.discard(claim.attempt.id)
         if self._carriers.get(claim.job.id) is carrier:  # it may be claimed anew by now
             del self._carriers[claim.job.id]
         self._intake.carried = len(self._carriers)
 
-    async def _carried(self, claim: Claim, carrier: AttemptCarrier) -> bool:
+    async def _carried(self, carrier: AttemptCarrier) -> bool:
         """Try once; False asks for another try."""
-        job_id = claim.job.id
         try:
             await carrier.carry()
         except StaleLease:
-            _log.warning("the lease of a job was lost", job=job_id)
+            _log.warning("the lease of a job was lost")
         except FailJob as refusal:
-            return await self._gave_up(carrier, job_id, str(refusal))
+            return await self._gave_up(carrier, str(refusal))
         except Exception as error:  # one job's trouble, ours or a plugin's, must not end the others
             if passes(error):
-                _log.warning("a job waits", job=job_id, why=str(error))
+                _log.warning("a job waits", why=str(error))
                 return False
-            _log.exception("a job could not be carried on", job=job_id)
-            return await self._gave_up(carrier, job_id, BUG)
+            _log.exception("a job could not be carried on")
+            return await self._gave_up(carrier, BUG)
         return True
 
-    async def _gave_up(self, carrier: AttemptCarrier, job_id: str, reason: str) -> bool:
+    async def _gave_up(self, carrier: AttemptCarrier, reason: str) -> bool:
         try:
             await carrier.give_up(reason)
         except StaleLease:
-            _log.warning("the lease of a job was lost", job=job_id)
+            _log.warning("the lease of a job was lost")
         except Exception as error:  # as above
             if not passes(error):
-                _log.exception("a job could not be given up", job=job_id)
+                _log.exception("a job could not be given up")
             return False
         return True
 

@@ -7,6 +7,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager, suppress
+from contextvars import Context
 from dataclasses import dataclass, field
 from typing import Literal, TypeVar
 
@@ -170,7 +171,8 @@ class Pool:
     def _add(self, key: Key, start: Start) -> _Seat:
         seat = _Seat(key, asyncio.get_running_loop().create_future())
         self._seats[key] = seat
-        seat.task = asyncio.create_task(_live(seat, start))
+        # It outlives the request that it was made for: its lines in the log are not that one's.
+        seat.task = asyncio.create_task(_live(seat, start), context=Context())
         seat.task.add_done_callback(lambda _: self._vacate(seat))
         return seat
 

@@ -52,10 +52,10 @@ async def _tail(request: web.Request, job: Job) -> tuple[str, tuple[str, ...]]:
         async with asyncio.timeout(LOG_SECONDS), opened_log(request, job.id) as log:
             return await log.tail(limit), ()
     except BackendAway as away:
-        _log.warning("a log could not be read", job=job.id, why=str(away))
+        _log.warning("a log could not be read", job_id=job.id, why=str(away))
         return "", (sentence(str(away)),)
     except (PluginError, TimeoutError) as error:
-        _log.warning("a log could not be read", job=job.id, why=str(error))
+        _log.warning("a log could not be read", job_id=job.id, why=str(error))
         return "", ("the output can't be read at the moment: try again later",)
     except Problem as refusal:
         return "", (refusal.detail,)

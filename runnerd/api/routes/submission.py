@@ -1,5 +1,6 @@
 """``POST /mlops/training/upload``."""
 
+import structlog
 from aiohttp import web
 
 from runnerd.api.answers import as_submitted, json_answer
@@ -21,6 +22,8 @@ from runnerd.api.scripts import safe_name, script_in, script_of
 from runnerd.api.services import SERVICES, Services
 from runnerd.environments import check_requirements
 from runnerd.jobs import JobSpecification
+
+_log = structlog.get_logger(__name__)
 
 
 async def upload(request: web.Request) -> web.Response:
@@ -48,6 +51,8 @@ async def upload(request: web.Request) -> web.Response:
         resources=place.resources,
     )
     submission = await services.store.submit(specification, idempotency_key=key)
+    if submission.created:
+        _log.info("job submitted", job_id=submission.job.id, queue=place.queue)
     return json_answer(
         as_submitted(submission.job, (*fields.unknown(), *_overridden(fields))),
         status=202,
