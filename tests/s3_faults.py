@@ -1,6 +1,7 @@
 """A proxy before the S3 server which fails as it is told to."""
 
 import http.client
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -80,8 +81,7 @@ def faulty_s3(port: int) -> Iterator[FaultyS3]:
         plan = faulty
         upstream = port
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.daemon_threads = True
+    server = _Proxy(("127.0.0.1", 0), Handler)
     faulty.url = f"http://127.0.0.1:{server.server_address[1]}"
     thread = threading.Thread(target=server.serve_forever, args=(0.05,))
     thread.start()
@@ -91,6 +91,15 @@ def faulty_s3(port: int) -> Iterator[FaultyS3]:
         server.shutdown()
         thread.join()
         server.server_close()
+
+
+class _Proxy(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Print what is wrong with the proxy; that a client or the server is gone is no fault."""
+        if not isinstance(sys.exception(), OSError | http.client.HTTPException):
+            super().handle_error(request, client_address)
 
 
 class _Handler(BaseHTTPRequestHandler):

@@ -11,6 +11,7 @@ import httpx
 import pytest
 
 from runnerd.testing.daemons import RunningDaemon, running_daemon
+from tests.postgres import PostgresServer
 from tests.s3 import S3Server, make_bucket
 
 pytestmark = pytest.mark.slow
@@ -23,17 +24,26 @@ INPUTS = {
 }
 
 
-@pytest.fixture(scope="module", params=["local", pytest.param("s3", marks=pytest.mark.s3)])
+SHOWS_ITS_ENVIRONMENT = """
+import os
+print("".join(f"{name}={value}\\n" for name, value in os.environ.items()))
+"""
+SERVERS = pytest.param("postgres-s3", marks=[pytest.mark.postgres, pytest.mark.s3])
+
+
+@pytest.fixture(scope="module", params=["local", SERVERS])
 def five(
     request: pytest.FixtureRequest,
     tmp_path_factory: pytest.TempPathFactory,
     package_cache: Path,
 ) -> Iterator[RunningDaemon]:
-    """A daemon that has seen nothing yet, started with no AWS variable but the S3 server's."""
+    """A daemon that has seen nothing yet; other servers than its own come to it as settings."""
     variables = {}
-    if request.param == "s3":
-        server: S3Server = request.getfixturevalue("s3")
-        variables = server.daemon_variables(make_bucket(server.url))
+    if request.param == "postgres-s3":
+        postgres: PostgresServer = request.getfixturevalue("postgres")
+        s3: S3Server = request.getfixturevalue("s3")
+        variables = s3.daemon_variables(make_bucket(s3.url))
+        variables["RUNNERD_DATABASE_URL"] = postgres.make_database()
     data_dir = tmp_path_factory.mktemp("five-rows")
     with running_daemon(data_dir, package_cache, variables=variables) as daemon:
         yield daemon
@@ -123,3 +133,20 @@ def test_5_inference(http: httpx.Client, job: dict[str, Any]) -> None:
     refused = http.post("/mlops/inference", json={**body, "inputs": short})
     assert refused.status_code == 422
     assert "petal width (cm)" in refused.json()["detail"]
+
+
+def test_jobs_and_artifacts_lie_where_the_settings_say(
+    five: RunningDaemon, job: dict[str, Any], request: pytest.FixtureRequest
+) -> None:
+    assert job["status"] == "completed"
+    local = request.node.callspec.params["five"] == "local"
+    here = {name: (five.data_dir / name).exists() for name in ("runnerd.db", "plugins/local")}
+    assert here == {"runnerd.db": local, "plugins/local": local}
+
+
+def test_no_job_holds_a_credential_of_the_daemon(five: RunningDaemon, job: dict[str, Any]) -> None:
+    assert job["status"] == "completed"
+    shown = five.run(SHOWS_ITS_ENVIRONMENT, requirements=["scikit-learn"])["logs"]
+    assert "MLFLOW_TRACKING_URI=" in shown
+    assert "AWS_" not in shown
+    assert "tests-only" not in shown, "a password of Postgres or S3 is in it"
