@@ -120,7 +120,10 @@ async def _build(
         seated(store, settings.node, url, place, offer.capacity, metrics=metrics)
     )
     plugins = load_plugins(settings.loader.admission())
-    storage = measured(_storage(settings, plugins, origin), Storage, "storage", metrics)
+    backend = measured(_storage(settings, plugins, origin), Storage, "storage", metrics)
+    kept = LocalStorage(settings.data_dir / "undelivered")
+    delivery = Delivery(backend, kept) if backend.remote else None
+    storage = delivery or backend
     tracker = measured(_tracker(settings, plugins, origin), Tracker, "tracking", metrics)
     executor = measured(_executor(settings, plugins, origin), Executor, "executor", metrics)
     environments = make_environments(settings, tracker)
@@ -148,7 +151,9 @@ async def _build(
         metrics=metrics,
     )
     terms = _terms(settings, origin, offer, place)
-    carried_with = Parts(store, storage, executor, tracker, environments, terms, listeners)
+    carried_with = Parts(
+        store, storage, delivery, executor, tracker, environments, terms, listeners
+    )
     return services, Scheduler(carried_with, services.intake), listener
 
 
@@ -202,10 +207,7 @@ def _context(settings: Settings, name: str, origin: str) -> PluginContext:
 
 def _storage(settings: Settings, plugins: Plugins, origin: str) -> Storage:
     name = settings.storage.plugin
-    built = plugins.storage(name, settings.plugins.get(name, {}), _context(settings, name, origin))
-    return (
-        Delivery(built, LocalStorage(settings.data_dir / "undelivered")) if built.remote else built
-    )
+    return plugins.storage(name, settings.plugins.get(name, {}), _context(settings, name, origin))
 
 
 def _tracker(settings: Settings, plugins: Plugins, origin: str) -> Tracker:

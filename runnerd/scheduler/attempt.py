@@ -58,6 +58,7 @@ class AttemptCarrier:
     def __init__(self, parts: Parts, claim: Claim) -> None:
         self._store = parts.store
         self._storage = parts.storage
+        self._delivery = parts.delivery
         self._executor = parts.executor
         self._tracker = parts.tracker
         self._environments = parts.environments
@@ -323,9 +324,9 @@ class AttemptCarrier:
             return await collect(
                 self._tracker, self._claim.job, makings, register=outcome.succeeded
             )
-        if outcome.succeeded:
+        if outcome.succeeded and self._delivery is not None:
             late = await deliver(
-                self._store, self._storage, self._claim, makings, self._terms.finish_timeout
+                self._store, self._delivery, self._claim, makings, self._terms.finish_timeout
             )
             if late is not None:
                 return Result(run_id=makings.runs[0].run_id if makings.runs else None, error=late)

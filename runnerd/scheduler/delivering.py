@@ -7,7 +7,7 @@ import anyio
 import structlog
 
 from runnerd.delivery import Delivery
-from runnerd.plugins import BackendAway, Storage
+from runnerd.plugins import BackendAway
 from runnerd.store import Claim, Makings, Store
 
 KIND = "undelivered"
@@ -26,21 +26,19 @@ async def made_in(store: Store, claim: Claim) -> int:
 
 
 async def deliver(
-    store: Store, storage: Storage, claim: Claim, makings: Makings, seconds: float
+    store: Store, delivery: Delivery, claim: Claim, makings: Makings, seconds: float
 ) -> str | None:
     """Wait for what the job's runs logged to arrive; None once it has, else why it has not.
 
     What is missing then is noted in the job's history, for the attempt that delivers it.
     """
-    if not isinstance(storage, Delivery):
-        return None
     owners = [run.run_id for run in makings.runs] + [model.model_id for model in makings.models]
     earlier = (await _left_undelivered(store, claim)) or {}
     elsewhere: dict[str, int] = dict(earlier.get("artifacts", {}))
     missing: Mapping[str, int] = {}
     with anyio.move_on_after(seconds):
         while True:
-            missing = await _missing(storage, owners, elsewhere)
+            missing = await _missing(delivery, owners, elsewhere)
             if not missing:
                 return None
             await anyio.sleep(POLL_SECONDS)
@@ -52,7 +50,7 @@ async def deliver(
     }
     reason = (
         f"the script ended well, but {len(missing)} of its artifacts ({sum(missing.values())} "
-        f"bytes) could not be delivered to the storage: {storage.trouble}. They are kept on the "
+        f"bytes) could not be delivered to the storage: {delivery.trouble}. They are kept on the "
         f"node {node!r} and delivered when that is mended; then `runnerd retry {claim.job.id}` "
         "completes the job without training again"
     )

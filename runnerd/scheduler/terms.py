@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from runnerd.delivery import Delivery
 from runnerd.environments import Environments
 from runnerd.jobs import Cause
 from runnerd.plugins import Executor, Storage, Tracker
@@ -40,10 +41,14 @@ class Terms:
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """The daemon's parts that attempts are carried with."""
+    """The daemon's parts that attempts are carried with.
+
+    ``delivery`` is the storage itself where that keeps what its backend can't take, else None.
+    """
 
     store: Store
     storage: Storage
+    delivery: Delivery | None
     executor: Executor
     tracker: Tracker
     environments: Environments

@@ -97,3 +97,21 @@ def test_a_store_that_stays_away_fails_the_job_and_a_retry_delivers(
     assert job["run_id"]
     assert (tmp_path / "trained").read_text() == "once\n", "it trained again"
     assert stored(server, bucket) == {"small.txt": 5, "large.bin": 12 * 1024 * 1024}
+
+
+def test_a_wrong_credential_is_told_by_the_job_and_stores_nothing(
+    server: S3Server, tmp_path: Path, package_cache: Path
+) -> None:
+    bucket = make_bucket(server.url)
+    changes = {"AWS_SECRET_ACCESS_KEY": "Zq7-no-key", "RUNNERD_JOBS_FINISH_TIMEOUT": "4"}
+    variables = server.daemon_variables(bucket) | changes
+    (tmp_path / "go").touch()
+    with running_daemon(tmp_path / "data", package_cache, variables=variables) as daemon:
+        script_variables = {"FOLDER": str(tmp_path)}
+        job_id = daemon.submit(SCRIPT, environment_vars=script_variables)["job_id"]
+        job = daemon.ended(job_id)
+    assert job["status"] == "failed"
+    assert "2 of its artifacts" in job["error"]
+    assert "correct AWS_SECRET_ACCESS_KEY" in job["error"]
+    assert "Zq7-no-key" not in job["error"]
+    assert not stored(server, bucket)
