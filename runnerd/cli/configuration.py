@@ -28,16 +28,18 @@ def settings_options(function: Callable[..., Any]) -> Callable[..., Any]:
     return with_settings
 
 
-def loaded_settings(config: Path | None, flags: Mapping[str, Any]) -> Loaded:
+def loaded_settings(
+    config: Path | None, flags: Mapping[str, Any], environ: Mapping[str, str] = os.environ
+) -> Loaded:
     """Load and check the settings, plugins' tables too; what is wrong ends the command.
 
     They are read twice: first to learn which plugins may be asked what their tables take.
     """
     configure("warning", "console")
     try:
-        first = load(config=config, environ=os.environ, flags=flags)
+        first = load(config=config, environ=environ, flags=flags)
         known = plugin_models(first.settings)
-        return load(config=config, environ=os.environ, flags=flags, known_plugins=known)
+        return load(config=config, environ=environ, flags=flags, known_plugins=known)
     except SettingsInvalid as error:
         raise click.ClickException(in_words(error)) from error
 
