@@ -33,9 +33,14 @@ class KnownKeys:
         return [".".join(path) for path in self.fields]
 
     def variables(self) -> dict[str, KeyPath]:
-        """Give the key that each variable sets, in both spellings."""
+        """Give the key that each variable sets, in both spellings.
+
+        A hyphen in a plugin's name is an underscore in its variables: no shell takes another.
+        """
         return {
-            PREFIX + joint.join(path).upper(): path for path in self.fields for joint in ("_", "__")
+            PREFIX + joint.join(path).upper().replace("-", "_"): path
+            for path in self.fields
+            for joint in ("_", "__")
         }
 
 

@@ -30,7 +30,8 @@ def start_daemon(tmp_path: Path) -> Iterator[StartDaemon]:
             for name, module in {"fake": "runnerd.testing.fake_plugin", **(plugins or {})}.items():
                 if not list(site.glob(f"{name.replace('-', '_')}-*.dist-info")):
                     install_plugin(site, name, module)
-            path = [str(site), *variables.pop("PYTHONPATH", "").split(os.pathsep)]
+            inherited = variables.pop("PYTHONPATH", os.environ.get("PYTHONPATH", ""))
+            path = [str(site), *inherited.split(os.pathsep)]
             chosen = {
                 "RUNNERD_TRACKING_PLUGIN": "fake",
                 **variables,

@@ -118,6 +118,12 @@ def test_variables_reach_the_tables_of_plugins(
     assert loaded.sources["plugins.mlflow.retries"] == "runnerd.toml"
 
 
+def test_a_hyphen_in_a_plugins_name_is_an_underscore_in_its_variables() -> None:
+    variables = {"RUNNERD_PLUGINS_FAR_AWAY_URL": "http://x"}
+    loaded = settings_of(variables=variables, plugins={"far-away": PLUGINS["mlflow"]})
+    assert loaded.settings.plugins == {"far-away": {"url": "http://x"}}
+
+
 def test_a_table_in_a_variable_is_json_or_pairs() -> None:
     for text in ('{"a": "1", "b": "2"}', "a=1,b=2"):
         loaded = settings_of(variables={"RUNNERD_PLUGINS_MLFLOW_LABELS": text})

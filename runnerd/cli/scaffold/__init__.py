@@ -52,7 +52,7 @@ def _words(name: str, kind: Kind) -> dict[str, str]:
         "distribution": f"runnerd-{name}",
         "module": f"runnerd_{name.replace('-', '_')}",
         "title": "".join(word.capitalize() for word in name.split("-")),
-        "upper": name.upper(),
+        "upper": name.upper().replace("-", "_"),
         "version": runnerd.__version__,
         "api": str(API_VERSION),
     }

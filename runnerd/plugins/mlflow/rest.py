@@ -80,7 +80,7 @@ def _failure(status: int, answer: Mapping[str, Any]) -> Exception:
     if status in (401, 403):
         return BackendAway(
             f"the MLflow server refuses the daemon's credentials ({status}): check username, "
-            "password or token in [plugins.mlflow]"
+            "password or token in the settings of the tracking plugin"
         )
     if code and status < 500 and status != 429:
         return Refused(reason)

@@ -88,7 +88,7 @@ class MlflowTracker(Tracker):
             return Health(
                 Condition.UNHEALTHY,
                 f"what answers at {self.address} is no MLflow server: "
-                "check url in [plugins.mlflow]",
+                "check url in the settings of the tracking plugin",
             )
         return Health(Condition.HEALTHY, f"MLflow {self._version}")
 
