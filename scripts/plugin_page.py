@@ -6,8 +6,8 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from runnerd import plugins, testing
-from runnerd.plugins import errors, fence, hookspecs
+from runnerd import plugins, runner, testing
+from runnerd.plugins import errors, fence, hookspecs, records
 from runnerd.plugins.hookspecs import PluginContext
 from runnerd.plugins.listener import Failure, Registration, ResolvedEnvironment
 from runnerd.testing.fixtures import start_daemon
@@ -28,7 +28,7 @@ _RULE = re.compile(r"^- ([a-z]+(?:-[a-z]+)+): ", re.MULTILINE)
 def page() -> str:
     """Give the page."""
     sections = [HEAD, *_hooks(), *(part for each in CONTRACTS for part in _contract(each))]
-    sections += [*_errors(), *_values(), *_kit()]
+    sections += [*_errors(), *_values(), *_records(), *_kit()]
     return "\n".join(section.strip("\n") + "\n" for section in sections)
 
 
@@ -100,6 +100,20 @@ def _values() -> Iterator[str]:
             yield "| Field | Type |\n| --- | --- |\n" + "".join(rows)
         elif hasattr(value, "__members__"):
             yield ", ".join(f"`{member}`" for member in value.__members__)
+
+
+def _records() -> Iterator[str]:
+    yield "## records"
+    yield "A module: `from runnerd.plugins import records`."
+    yield words(records.__doc__)
+    yield "### `RUNNER_FILE`"
+    yield words(runner.__doc__)
+    for name in records.__all__:
+        function = getattr(records, name)
+        if inspect.isfunction(function):
+            yield f"### `records.{name}`"
+            yield _signature(name, function)
+            yield words(function.__doc__)
 
 
 def _kit() -> Iterator[str]:

@@ -1,5 +1,6 @@
 """What a plugin author imports: the contracts, the hooks and the errors."""
 
+from runnerd.plugins import records
 from runnerd.plugins.errors import (
     BackendAway,
     FailJob,
@@ -20,6 +21,7 @@ from runnerd.plugins.fence import API_VERSION
 from runnerd.plugins.health import Condition, Health
 from runnerd.plugins.hookspecs import PluginContext, hookimpl
 from runnerd.plugins.listener import Failure, Listener, Registration, ResolvedEnvironment
+from runnerd.plugins.records import RUNNER_FILE, AttemptFolder
 from runnerd.plugins.storage import Download, Storage, StoredObject, check_key
 from runnerd.plugins.tracker import (
     Census,
@@ -35,6 +37,8 @@ from runnerd.plugins.tracker import (
 
 __all__ = [
     "API_VERSION",
+    "RUNNER_FILE",
+    "AttemptFolder",
     "BackendAway",
     "Census",
     "Condition",
@@ -68,4 +72,5 @@ __all__ = [
     "Verdict",
     "check_key",
     "hookimpl",
+    "records",
 ]

@@ -554,6 +554,8 @@ class Attempt:
         request = self.request
         binaries = os.path.join(environment, "bin")
         variables = dict(request["variables"])
+        told = request.get("engine_variables", ())
+        variables.update((name, os.environ[name]) for name in told if name in os.environ)
         variables["PATH"] = binaries + ":" + variables.get("PATH", DEFAULT_PATH)
         variables["VIRTUAL_ENV"] = environment
         variables["RUNNERD_ATTEMPT_ID"] = request["attempt_id"]

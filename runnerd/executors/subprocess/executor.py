@@ -11,9 +11,9 @@ from subprocess import DEVNULL, PIPE
 import anyio
 from anyio import to_thread
 
-from runnerd.executors.subprocess import processes, records
+from runnerd.executors.subprocess import locks, processes
 from runnerd.executors.subprocess.file_systems import require_local
-from runnerd.executors.subprocess.handle import Place, handle_of, place_of
+from runnerd.executors.subprocess.handle import folder_of, handle_of
 from runnerd.executors.subprocess.watch import watch
 from runnerd.jobs import Cause, Handle
 from runnerd.plugins import (
@@ -26,9 +26,10 @@ from runnerd.plugins import (
     Observation,
     PluginError,
     Verdict,
+    records,
 )
+from runnerd.plugins.records import RUNNER_FILE, AttemptFolder
 from runnerd.plugins.shortage import shortage_of
-from runnerd.runner import RUNNER_FILE
 
 RUNNER_SECONDS = 20.0
 INTRODUCTION_SECONDS = 5.0
@@ -61,37 +62,37 @@ class SubprocessExecutor(Executor):
         return Health(Condition.HEALTHY, f"the runner starts with {self._python}")
 
     async def launch(self, request: LaunchRequest) -> Handle:
-        place = Place(request.attempt_id, request.folder.absolute())
-        await to_thread.run_sync(_make_folder, place)
+        folder = AttemptFolder(request.attempt_id, request.folder.absolute())
+        await to_thread.run_sync(_make_folder, folder)
         # Not in a thread, whose result a cancellation would drop: a lost lock is never let go.
-        lock = records.take_lock(place)
+        lock = locks.take_lock(folder)
         try:
-            await to_thread.run_sync(records.prepare, place, request)
-            await self._runner("launch", str(place.folder), str(lock), lock=lock)
+            await to_thread.run_sync(records.prepare, folder, request)
+            await self._runner("launch", str(folder.path), str(lock), lock=lock)
         finally:
             os.close(lock)
-        return handle_of(place)
+        return handle_of(folder)
 
     def handle_for(self, attempt_id: str, folder: Path) -> Handle:
-        return handle_of(Place(attempt_id, folder.absolute()))
+        return handle_of(AttemptFolder(attempt_id, folder.absolute()))
 
     async def adopt(self, handle: Handle) -> Verdict:
-        return await to_thread.run_sync(_verdict, place_of(handle))
+        return await to_thread.run_sync(_verdict, folder_of(handle))
 
     def watch(self, handle: Handle) -> AsyncIterator[Observation]:
-        return watch(place_of(handle))
+        return watch(folder_of(handle))
 
     async def stop(self, handle: Handle, cause: Cause) -> None:
-        await to_thread.run_sync(_stop, place_of(handle), cause)
+        await to_thread.run_sync(_stop, folder_of(handle), cause)
 
     async def log_size(self, handle: Handle) -> int:
-        return await to_thread.run_sync(_size, place_of(handle).output)
+        return await to_thread.run_sync(records.output_size, folder_of(handle))
 
     async def read_log(self, handle: Handle, start: int, limit: int) -> bytes:
-        return await to_thread.run_sync(_read, place_of(handle).output, start, limit)
+        return await to_thread.run_sync(records.read_output, folder_of(handle), start, limit)
 
     async def release(self, handle: Handle) -> None:
-        await to_thread.run_sync(records.clear, place_of(handle))
+        await to_thread.run_sync(records.clear, folder_of(handle))
 
     async def _runner(self, *arguments: str, lock: int | None = None) -> None:
         """Run a short command of the runner file.
@@ -133,58 +134,38 @@ def _check_folder(folder: Path) -> None:
     os.close(os.pidfd_open(os.getpid()))
 
 
-def _make_folder(place: Place) -> None:
-    place.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    require_local(place.folder)
+def _make_folder(folder: AttemptFolder) -> None:
+    folder.path.mkdir(parents=True, exist_ok=True, mode=0o700)
+    require_local(folder.path)
 
 
-def _verdict(place: Place) -> Verdict:
-    if _is_run(place):
+def _verdict(folder: AttemptFolder) -> Verdict:
+    if _is_run(folder):
         return Verdict.ADOPTED
-    if records.read_outcome(place) is not None:
+    if records.read_outcome(folder) is not None:
         return Verdict.ENDED
-    if not os.path.lexists(place.started):
+    if not os.path.lexists(folder.started):
         return Verdict.NEVER_RAN
-    processes.sweep(place)
+    processes.sweep(folder)
     return Verdict.GONE
 
 
-def _is_run(place: Place) -> bool:
+def _is_run(folder: AttemptFolder) -> bool:
     """Tell whether a runner lives; one that is only starting gets the time to introduce itself.
 
     Until then it may still fall with the daemon that launched it.
     """
     deadline = time.monotonic() + INTRODUCTION_SECONDS
-    while records.is_locked(place):
-        if processes.is_introduced(place) or time.monotonic() > deadline:
+    while locks.is_locked(folder):
+        if processes.is_introduced(folder) or time.monotonic() > deadline:
             return True
         time.sleep(INTRODUCTION_PAUSE)
     return False
 
 
-def _stop(place: Place, cause: Cause) -> None:
+def _stop(folder: AttemptFolder, cause: Cause) -> None:
     """Ask durably, then knock. A first request stands: it is the one that ends the attempt."""
-    if not records.is_locked(place):
+    if not locks.is_locked(folder):
         return
-    records.ask_to_stop(place, cause)
-    processes.wake_runner(place)
-
-
-def _size(path: Path) -> int:
-    try:
-        return path.stat().st_size
-    except FileNotFoundError:
-        return 0
-    except OSError as error:
-        raise BackendAway(f"the job's log can't be read: {error.strerror}") from error
-
-
-def _read(path: Path, start: int, limit: int) -> bytes:
-    try:
-        with path.open("rb") as file:
-            file.seek(start)
-            return file.read(limit)
-    except FileNotFoundError:
-        return b""
-    except OSError as error:
-        raise BackendAway(f"the job's log can't be read: {error.strerror}") from error
+    records.ask_to_stop(folder, cause)
+    processes.wake_runner(folder)

@@ -6,20 +6,19 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from runnerd.executors.subprocess.handle import Place
-from runnerd.executors.subprocess.records import read, whole
+from runnerd.plugins.records import AttemptFolder, read, whole
 
 PROC = Path("/proc")
 SWEEP_SECONDS = 10.0
 SWEEP_PAUSE = 0.02
 
 
-def open_runner(place: Place) -> int | None:
+def open_runner(folder: AttemptFolder) -> int | None:
     """Open a pidfd of the attempt's living runner; None where there is none (yet).
 
     The file becomes readable when the runner ends. The caller closes it.
     """
-    record = read(place.runner) or {}
+    record = read(folder.runner) or {}
     pid = whole(record, "pid")
     if record.get("boot_id") != _boot_id() or pid is None or pid <= 0:
         return None
@@ -33,18 +32,18 @@ def open_runner(place: Place) -> int | None:
     return None
 
 
-def is_introduced(place: Place) -> bool:
+def is_introduced(folder: AttemptFolder) -> bool:
     """Tell whether the runner that is alive has said who it is."""
-    pidfd = open_runner(place)
+    pidfd = open_runner(folder)
     if pidfd is None:
         return False
     os.close(pidfd)
     return True
 
 
-def wake_runner(place: Place) -> None:
+def wake_runner(folder: AttemptFolder) -> None:
     """Tell the runner to look for a stop request; it would find it a little later anyway."""
-    pidfd = open_runner(place)
+    pidfd = open_runner(folder)
     if pidfd is None:
         return
     try:
@@ -55,12 +54,12 @@ def wake_runner(place: Place) -> None:
         os.close(pidfd)
 
 
-def sweep(place: Place) -> bool:
+def sweep(folder: AttemptFolder) -> bool:
     """Kill what a vanished runner left of the attempt, found by the mark in its variables.
 
     Tells whether none is left.
     """
-    mark = f"RUNNERD_ATTEMPT_ID={place.attempt_id}".encode()
+    mark = f"RUNNERD_ATTEMPT_ID={folder.attempt_id}".encode()
     deadline = time.monotonic() + SWEEP_SECONDS
     while pids := list(_marked(mark)):
         if time.monotonic() > deadline:

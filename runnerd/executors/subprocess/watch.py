@@ -8,10 +8,10 @@ from collections.abc import AsyncIterator
 import anyio
 from anyio import to_thread
 
-from runnerd.executors.subprocess import processes, records
-from runnerd.executors.subprocess.handle import Place
+from runnerd.executors.subprocess import locks, processes
 from runnerd.jobs import Cause, Outcome
-from runnerd.plugins import Observation, Progress
+from runnerd.plugins import Observation, Progress, records
+from runnerd.plugins.records import AttemptFolder
 
 FIRST_PAUSE = 0.01
 LONGEST_PAUSE = 0.2
@@ -20,39 +20,39 @@ NEVER_SEEN = "the runner ended before it had started the script"
 LEFT = "; some of the script's processes could not be killed"
 
 
-async def watch(place: Place) -> AsyncIterator[Observation]:
+async def watch(folder: AttemptFolder) -> AsyncIterator[Observation]:
     """Yield the attempt's progress from where it stands now, up to and with its end."""
-    pidfd = await _find_runner(place)
+    pidfd = await _find_runner(folder)
     try:
-        async for observation in _until_started(place, pidfd):
+        async for observation in _until_started(folder, pidfd):
             yield observation
         if pidfd is not None:
             await _readable(pidfd)
     finally:
         if pidfd is not None:
             os.close(pidfd)
-    outcome = await to_thread.run_sync(_outcome, place)
+    outcome = await to_thread.run_sync(_outcome, folder)
     at = time.time() if outcome.ended_at is None else outcome.ended_at
     yield Observation(Progress.ENDED, at, outcome)
 
 
-async def _find_runner(place: Place) -> int | None:
+async def _find_runner(folder: AttemptFolder) -> int | None:
     """Wait for the runner to introduce itself; None where it is no more."""
     pause = FIRST_PAUSE
     while True:
-        pidfd, alive = await to_thread.run_sync(_look_for_runner, place)
+        pidfd, alive = await to_thread.run_sync(_look_for_runner, folder)
         if pidfd is not None or not alive:
             return pidfd
         await anyio.sleep(pause)
         pause = min(2 * pause, LONGEST_PAUSE)
 
 
-def _look_for_runner(place: Place) -> tuple[int | None, bool]:
-    alive = records.is_locked(place)
-    return processes.open_runner(place), alive
+def _look_for_runner(folder: AttemptFolder) -> tuple[int | None, bool]:
+    alive = locks.is_locked(folder)
+    return processes.open_runner(folder), alive
 
 
-async def _until_started(place: Place, pidfd: int | None) -> AsyncIterator[Observation]:
+async def _until_started(folder: AttemptFolder, pidfd: int | None) -> AsyncIterator[Observation]:
     """Yield what happens up to the start of the script, or to the end of the runner.
 
     The start of a script is a file, and files are looked for: often at first, while a ready
@@ -60,7 +60,7 @@ async def _until_started(place: Place, pidfd: int | None) -> AsyncIterator[Obser
     """
     pause, told = FIRST_PAUSE, False
     while True:
-        building, started = await to_thread.run_sync(_progress, place)
+        building, started = await to_thread.run_sync(records.read_progress, folder)
         if building is not None and not told:
             told = True
             yield Observation(Progress.BUILDING, building)
@@ -75,20 +75,14 @@ async def _until_started(place: Place, pidfd: int | None) -> AsyncIterator[Obser
         pause = min(2 * pause, LONGEST_PAUSE)
 
 
-def _progress(place: Place) -> tuple[float | None, float | None]:
-    building = records.read(place.building)
-    started = records.read(place.started)
-    return records.number(building, "at"), records.number(started, "script_started_at")
-
-
-def _outcome(place: Place) -> Outcome:
+def _outcome(folder: AttemptFolder) -> Outcome:
     """Give the recorded end, or what can be said where the runner vanished."""
-    recorded = records.read_outcome(place)
+    recorded = records.read_outcome(folder)
     if recorded is not None:
         return recorded
-    started = records.read(place.started)
-    swept = processes.sweep(place)
-    words = records.last_words(place)
+    started = records.read(folder.started)
+    swept = processes.sweep(folder)
+    words = records.last_words(folder)
     detail = (UNSEEN if started else NEVER_SEEN) + (f": {words}" if words else "")
     return Outcome(
         cause=Cause.LOST,
