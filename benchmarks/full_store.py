@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 from benchmarks.numbers import Measurement
-from runnerd.jobs import Capacity, JobSpecification, JobState
+from runnerd.jobs import Abilities, Capacity, JobSpecification, JobState, NodeExecutors
 from runnerd.store import Offer, Store
 from scripts.daemon import Daemon, NotWorking
 
@@ -18,7 +18,8 @@ CALLS = 300
 SPECIFICATION = JobSpecification(
     script_name="waits.py", script="print('ran')\n", experiment_name="none", model_name="none"
 )
-OFFER = Offer("local", "none", Capacity(1), {})
+EXECUTORS = NodeExecutors(default="none", opened={"none": Abilities()})
+OFFER = Offer("local", EXECUTORS, Capacity(1), {})
 Work = Callable[[Store], Awaitable[object]]
 
 

@@ -26,7 +26,17 @@ from runnerd.plugins.listeners import Listeners
 from runnerd.plugins.loader import PluginMisconfigured, Plugins, PluginUnknown, load_plugins
 from runnerd.plugins.local import LocalStorage
 from runnerd.runner import RUNNER_FILE
-from runnerd.scheduler import HealthBoard, Intake, Parts, Scheduler, Terms, keep_watch
+from runnerd.scheduler import (
+    Executors,
+    HealthBoard,
+    Intake,
+    Parts,
+    Scheduler,
+    Terms,
+    keep_noted,
+    keep_watch,
+    offered_by,
+)
 from runnerd.seating import place_of, seated
 from runnerd.serving import Serving
 from runnerd.settings import Loaded, Settings
@@ -73,6 +83,7 @@ async def _serve_until(
     found = await scheduler.recover()
     async with anyio.create_task_group() as group:
         group.start_soon(services.store.pass_on_changes)
+        group.start_soon(keep_noted, services.executors, services.store, settings.node)
         await group.start(scheduler.run)
         recovery = round(anyio.current_time() - begun, 3)
         group.start_soon(
@@ -99,7 +110,7 @@ def _probes(services: Services) -> dict[str, Callable[[], Awaitable[Health]]]:
     return {
         "storage": services.storage.health,
         "tracking": services.tracker.health,
-        "executor": services.executor.health,
+        **{name: executor.health for name, executor in services.executors.parts()},
     }
 
 
@@ -112,33 +123,32 @@ async def _build(
     listener = parts.enter_context(bind(settings.server.host, settings.server.port))
     origin = origin_of(settings.server, listener)
     place = place_of(settings.data_dir)
-    offer = _offer(settings)
     url = node_url_of(settings.server, listener)
     metrics = Metrics()
-    store.observe(History(metrics, settings.queue_names()).count)
-    await parts.enter_async_context(
-        seated(store, settings.node, url, place, offer.capacity, metrics=metrics)
-    )
     plugins = load_plugins(settings.loader.admission())
+    executors = _executors(settings, plugins, origin, metrics)
+    offer = _offer(settings, executors)
+    store.observe(History(metrics, settings.queue_names()).count)
+    await parts.enter_async_context(seated(store, offer, url, place, metrics=metrics))
     backend = measured(_storage(settings, plugins, origin), Storage, "storage", metrics)
     kept = LocalStorage(settings.data_dir / "undelivered")
     delivery = Delivery(backend, kept) if backend.remote else None
     storage = delivery or backend
     tracker = measured(_tracker(settings, plugins, origin), Tracker, "tracking", metrics)
-    executor = measured(_executor(settings, plugins, origin), Executor, "executor", metrics)
     environments = make_environments(settings, tracker)
     serving = _serving(settings, tracker, storage, environments)
     listeners = plugins.listeners(settings.plugins, lambda name: _context(settings, name, origin))
     store.observe(listeners.job_changed)
     # The tracker last: a server that it starts competes with the daemon for the processor.
-    for part in (listeners, storage, executor, environments, serving, tracker):
+    launching: tuple[Part, ...] = (listeners, storage, *executors.opened.values())
+    for part in (*launching, environments, serving, tracker):
         await parts.enter_async_context(_opened(part))
     services = Services(
         settings=settings,
         store=store,
         storage=storage,
         tracker=tracker,
-        executor=executor,
+        executors=executors,
         environments=environments,
         serving=serving,
         health=HealthBoard(),
@@ -152,7 +162,7 @@ async def _build(
     )
     terms = _terms(settings, origin, offer, place)
     carried_with = Parts(
-        store, storage, delivery, executor, tracker, environments, terms, listeners
+        store, storage, delivery, executors, tracker, environments, terms, listeners
     )
     return services, Scheduler(carried_with, services.intake), listener
 
@@ -215,9 +225,13 @@ def _tracker(settings: Settings, plugins: Plugins, origin: str) -> Tracker:
     return plugins.tracker(name, settings.plugins.get(name, {}), _context(settings, name, origin))
 
 
-def _executor(settings: Settings, plugins: Plugins, origin: str) -> Executor:
-    name = settings.executor.plugin
-    return plugins.executor(name, settings.plugins.get(name, {}), _context(settings, name, origin))
+def _executors(settings: Settings, plugins: Plugins, origin: str, metrics: Metrics) -> Executors:
+    opened: dict[str, Executor] = {}
+    for name in settings.executor.names():
+        context = _context(settings, name, origin)
+        built = plugins.executor(name, settings.plugins.get(name, {}), context)
+        opened[name] = measured(built, Executor, "executor", metrics)
+    return Executors(opened, offered_by(settings.executor.plugin, opened))
 
 
 def make_environments(settings: Settings, tracker: Tracker) -> Environments:
@@ -260,11 +274,11 @@ def _serving(
     )
 
 
-def _offer(settings: Settings) -> Offer:
+def _offer(settings: Settings, executors: Executors) -> Offer:
     given = settings.resources
     return Offer(
         node=settings.node,
-        executor=settings.executor.plugin,
+        executors=executors.offered,
         capacity=Capacity(settings.jobs.max_running, given.cpus, given.memory_bytes, given.gpus),
         queue_limits=settings.queue_limits(),
     )

@@ -10,10 +10,9 @@ from pathlib import Path
 import anyio
 import structlog
 
-from runnerd.jobs import Capacity
 from runnerd.metrics import Metrics
 from runnerd.scheduler.beside import beside
-from runnerd.store import NodeTaken, Seat, Store, StoreAway
+from runnerd.store import NodeTaken, Offer, Seat, Store, StoreAway
 
 HEARTBEAT_SECONDS = 5.0
 LEAVE_SECONDS = 3.0
@@ -32,10 +31,10 @@ def place_of(data_dir: Path) -> str:
 
 @asynccontextmanager
 async def seated(
-    store: Store, node: str, url: str, place: str, capacity: Capacity, *, metrics: Metrics
+    store: Store, offer: Offer, url: str, place: str, *, metrics: Metrics
 ) -> AsyncIterator[None]:
     """Be the node for as long as the context lasts. Raises ``NodeTaken`` and ``StoreAway``."""
-    seat = await store.take_seat(node, url, place, capacity)
+    seat = await store.take_seat(offer.node, url, place, offer.capacity, offer.executors)
     try:
         async with beside(_keep(store, seat, metrics)):
             yield

@@ -17,10 +17,20 @@ from typing import Any
 from sqlalchemy import event
 from sqlalchemy.engine import Engine
 
-from runnerd.jobs import Capacity, Cause, Handle, JobSpecification, JobState, Outcome
+from runnerd.jobs import (
+    Abilities,
+    Capacity,
+    Cause,
+    Handle,
+    JobSpecification,
+    JobState,
+    NodeExecutors,
+    Outcome,
+)
 from runnerd.store import Offer, Store
 
-OFFER = Offer("recorder", "subprocess", Capacity(9), {})
+EXECUTORS = NodeExecutors(default="subprocess", opened={"subprocess": Abilities()})
+OFFER = Offer("recorder", EXECUTORS, Capacity(9), {})
 Entry = dict[str, Any]
 
 

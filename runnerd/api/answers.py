@@ -71,6 +71,8 @@ def summary_fields(job: Job) -> dict[str, object]:
         "queue": specification.queue,
         "priority": specification.priority,
         "resources": specification.resources.model_dump(),
+        "executor": specification.executor,
+        "image": specification.image,
         "parked": job.parked,
     }
 

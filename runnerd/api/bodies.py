@@ -132,6 +132,11 @@ def problem_of_faults(faults: list[Fault]) -> Problem:
     )
 
 
+def problem_of_field(field: str, message: str) -> Problem:
+    """Give the problem of one field whose content does not do."""
+    return problem_of_faults([Fault((field,), message)])
+
+
 def _message(error: ErrorDetails) -> str:
     if error["type"] == "value_error":
         return str(error["ctx"]["error"])

@@ -150,7 +150,7 @@ class _Finder:
         if owner is None:
             if isinstance(known, LocalLog) or attempt.handle is None:
                 return known or NoLog()
-            return LocalLog(self.services.executor, attempt.handle)
+            return LocalLog(self.services.executors.of(attempt), attempt.handle)
         if self.passed_on_by is not None:
             raise BackendAway(
                 f"the output lies on the node {owner.name!r}, and the node "

@@ -7,10 +7,10 @@ from aiohttp import web
 
 from runnerd.environments import Environments
 from runnerd.metrics import Metrics
-from runnerd.plugins import Executor, Storage, Tracker
+from runnerd.plugins import Storage, Tracker
 from runnerd.plugins.installed import Installed
 from runnerd.plugins.listeners import Listeners
-from runnerd.scheduler import HealthBoard, Intake
+from runnerd.scheduler import Executors, HealthBoard, Intake
 from runnerd.serving import Serving
 from runnerd.settings import Settings
 from runnerd.store import Store
@@ -28,7 +28,7 @@ class Services:
     store: Store
     storage: Storage
     tracker: Tracker
-    executor: Executor
+    executors: Executors
     environments: Environments
     serving: Serving
     health: HealthBoard

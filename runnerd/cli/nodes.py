@@ -27,12 +27,13 @@ def nodes(context: click.Context, address: Address, *, as_json: bool) -> None:
     if as_json:
         print_json(found)
         return
-    table = listing("Node", "Alive", "Live jobs", "Seen", "Started", "Address")
+    table = listing("Node", "Alive", "Live jobs", "Executors", "Seen", "Started", "Address")
     for node in found:
         table.add_row(
             node["name"],
             _life(node),
             str(node["live_jobs"]),
+            ", ".join(node["executors"]) or "unknown",
             age(node["seen_at"]),
             age(node["started_at"]),
             node["url"],

@@ -22,7 +22,7 @@ def queues(address: Address, *, as_json: bool) -> None:
     if as_json:
         print_json(found)
         return
-    table = listing("Queue", "Queued", "Running", "At most", "Priority")
+    table = listing("Queue", "Queued", "Running", "At most", "Priority", "Executor")
     for queue in found:
         limit = queue["max_running"]
         table.add_row(
@@ -31,5 +31,6 @@ def queues(address: Address, *, as_json: bool) -> None:
             str(queue["running"]),
             "no limit" if limit is None else str(limit),
             str(queue["priority"]),
+            queue["executor"] or "the node's",
         )
     stdout().print(table)

@@ -5,6 +5,7 @@ from typing import Any
 import click
 
 from runnerd.cli.address import Address, client_options, json_option
+from runnerd.cli.checks.service import parts_of
 from runnerd.cli.connection import connected
 from runnerd.cli.output import print_json, sheet, state, stdout
 
@@ -36,11 +37,11 @@ def _rows(url: str, found: dict[str, Any]) -> list[tuple[str, Any]]:
         ("Models", found["registered_models"]),
         ("Experiments", found["active_experiments"]),
     ]
-    for kind, health in found.get("plugins", {}).items():
+    for kind, health in parts_of(found).items():
         words = state(health["condition"])
         if health.get("detail"):
             words.append(f": {health['detail']}", style="default")
-        rows.append((kind.capitalize(), words))
+        rows.append((kind[:1].upper() + kind[1:], words))
     queue = found.get("queue")
     if queue is None:
         return [*rows, ("Jobs", state("unknown: the database does not answer"))]

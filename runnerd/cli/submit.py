@@ -46,6 +46,8 @@ from runnerd.client import Job
 @click.option("--cpus", type=click.FloatRange(min=0), help="Processors that the job takes.")
 @click.option("--memory", metavar="SIZE", help="Memory that the job takes, as 8GiB.")
 @click.option("--gpus", type=click.IntRange(min=0), help="GPUs that the job takes.")
+@click.option("--executor", help="What runs the job.  [default: its queue's, or the node's]")
+@click.option("--image", help="The image to run in, where the executor runs images.")
 @click.option("--name", help="The script's name in the job.  [default: the file's name]")
 @click.option("-f", "--follow", is_flag=True, help="Show the output, and wait for the end.")
 @json_option
@@ -66,6 +68,8 @@ def submit(
     cpus: float | None,
     memory: str | None,
     gpus: int | None,
+    executor: str | None,
+    image: str | None,
     name: str | None,
     follow: bool,
     as_json: bool,
@@ -79,6 +83,7 @@ def submit(
       runnerd submit train.py -r scikit-learn --experiment iris --model iris --follow
       runnerd submit train.py --requirements requirements.txt --env ALPHA=0.5 --tag team=a
       runnerd submit train.py --queue nightly --priority 5 --cpus 4 --memory 8GiB --gpus 1
+      runnerd submit train.py --executor docker --image python:3.11-slim --cpus 2
     """
     with connected(address) as client:
         job = client.submit(
@@ -95,6 +100,8 @@ def submit(
             cpus=cpus,
             memory=memory,
             gpus=gpus,
+            executor=executor,
+            image=image,
         )
         if follow:
             return exit_code(follow_job(client, job, as_json=as_json))

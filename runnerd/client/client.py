@@ -59,6 +59,8 @@ class Client:
         cpus: float | None = None,
         memory: int | str | None = None,
         gpus: int | None = None,
+        executor: str | None = None,
+        image: str | None = None,
         idempotency_key: str | None = None,
     ) -> Job:
         """Submit a script (UTF-8 source); ``timeout`` in seconds, the daemon's default if None.
@@ -83,6 +85,8 @@ class Client:
             "cpus": cpus,
             "memory": memory,
             "gpus": gpus,
+            "executor": executor,
+            "image": image,
         }
         body |= {name: value for name, value in chosen.items() if value is not None}
         answer = self._transport.request(

@@ -2,6 +2,7 @@
 
 from runnerd.jobs.diagnosis import NODE_RELEASED, diagnose, script_fault
 from runnerd.jobs.environment import EnvironmentPlan
+from runnerd.jobs.executors import Abilities, NodeExecutors, names_of
 from runnerd.jobs.job import Attempt, Event, Handle, Job
 from runnerd.jobs.outcome import Cause, Outcome
 from runnerd.jobs.resources import (
@@ -31,6 +32,7 @@ __all__ = [
     "NODE_RELEASED",
     "PLACES_PER_PRIORITY",
     "TERMINAL_STATES",
+    "Abilities",
     "Attempt",
     "Capacity",
     "Cause",
@@ -41,6 +43,7 @@ __all__ = [
     "JobSpecification",
     "JobState",
     "JobStatus",
+    "NodeExecutors",
     "Outcome",
     "Resources",
     "Room",
@@ -48,6 +51,7 @@ __all__ = [
     "first_that_fits",
     "in_gib",
     "may_change",
+    "names_of",
     "retry_delay",
     "script_fault",
     "should_park",

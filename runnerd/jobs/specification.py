@@ -10,7 +10,8 @@ class JobSpecification(BaseModel):
 
     ``script`` is Python source text, ``timeout`` is in seconds of the script's own time.
     ``max_retries`` is how often the job may be tried again by itself. In its ``queue`` a job of
-    higher ``priority`` goes first.
+    higher ``priority`` goes first. ``executor`` names what runs it, None the default one of the
+    node that takes it; ``image`` is what it runs in, where that executor runs images.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -27,3 +28,5 @@ class JobSpecification(BaseModel):
     queue: str = DEFAULT_QUEUE
     priority: int = 0
     resources: Resources = Resources()
+    executor: str | None = None
+    image: str | None = None

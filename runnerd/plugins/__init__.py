@@ -12,6 +12,7 @@ from runnerd.plugins.errors import (
 )
 from runnerd.plugins.executor import (
     Executor,
+    ExecutorCapability,
     LaunchRequest,
     Observation,
     Progress,
@@ -20,7 +21,13 @@ from runnerd.plugins.executor import (
 from runnerd.plugins.fence import API_VERSION
 from runnerd.plugins.health import Condition, Health
 from runnerd.plugins.hookspecs import PluginContext, hookimpl
-from runnerd.plugins.listener import Failure, Listener, Registration, ResolvedEnvironment
+from runnerd.plugins.listener import (
+    ExecutorRequest,
+    Failure,
+    Listener,
+    Registration,
+    ResolvedEnvironment,
+)
 from runnerd.plugins.records import RUNNER_FILE, AttemptFolder
 from runnerd.plugins.storage import Download, Storage, StoredObject, check_key
 from runnerd.plugins.tracker import (
@@ -44,6 +51,8 @@ __all__ = [
     "Condition",
     "Download",
     "Executor",
+    "ExecutorCapability",
+    "ExecutorRequest",
     "FailJob",
     "Failure",
     "ForwardRequest",

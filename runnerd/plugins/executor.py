@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
+from typing import ClassVar
 
 from runnerd.jobs import Cause, EnvironmentPlan, Handle, Outcome, Resources
 from runnerd.plugins.health import Health
@@ -19,6 +20,8 @@ class LaunchRequest:
     ``timeout`` and ``grace_seconds`` are in seconds, ``log_limit`` in bytes.
     ``resources`` is what the job asked for; room for it is kept, and an executor that can hold the
     job to it does. ``gpus`` are the indexes of its devices, None where the node counts none.
+    ``image`` is what the attempt runs in, None for the executor's own choice; it is only ever set
+    for an executor that declares ``runs_images``.
     """
 
     attempt_id: str
@@ -32,6 +35,7 @@ class LaunchRequest:
     variables: Mapping[str, str] = field(default_factory=dict)
     resources: Resources = field(default_factory=Resources)
     gpus: tuple[int, ...] | None = None
+    image: str | None = None
 
 
 class Progress(StrEnum):
@@ -68,17 +72,30 @@ class Verdict(StrEnum):
     GONE = "gone"
 
 
+class ExecutorCapability(StrEnum):
+    """What an executor may do beyond what all of them do.
+
+    ``capacity``: it knows the most that one attempt can be given.
+    """
+
+    CAPACITY = "capacity"
+
+
 class Executor(ABC):
     """Runs attempts: each one script, in its environment, on whatever machine the engine picks.
 
-    **When.** The daemon builds one executor at its start and calls ``open`` once before any other
-    verb, ``health`` every few seconds, and ``close`` once at its end. For an attempt it calls
-    ``handle_for`` and ``launch``, or ``adopt`` for one that an earlier daemon launched; then one
-    ``watch`` at a time, with ``stop`` and the two log verbs at any moment beside it; and
-    ``release`` last. A verb that did not answer, or whose answer was lost with the daemon, is
-    called again: what the rules call safe to repeat must be.
+    **When.** The daemon builds each executor that its settings name at its start and calls ``open``
+    once before any other verb, ``health`` every few seconds, and ``close`` once at its end. For an
+    attempt it calls ``handle_for`` and ``launch``, or ``adopt`` for one that an earlier daemon
+    launched; then one ``watch`` at a time, with ``stop`` and the two log verbs at any moment beside
+    it; and ``release`` last. A verb that did not answer, or whose answer was lost with the daemon,
+    is called again: what the rules call safe to repeat must be.
 
     **Where.** All verbs are called on the daemon's event loop: what blocks belongs in a thread.
+
+    ``capabilities`` declares what the executor can do beyond the rest: a verb that belongs to a
+    capability which is not declared is never called, and need not be given. ``runs_images`` says
+    that a job may choose the image that it runs in; without it such a job is refused.
 
     - attempts-side-by-side: Verbs for different attempts run at the same time and do not wait for
       each other.
@@ -105,6 +122,9 @@ class Executor(ABC):
     - launch-failed: Where the script can't be started in its environment the attempt ends with
       ``LAUNCH_FAILED`` and the reason in ``detail``.
     """
+
+    capabilities: ClassVar[frozenset[ExecutorCapability]] = frozenset()
+    runs_images: ClassVar[bool] = False
 
     @abstractmethod
     async def open(self) -> None:
@@ -251,3 +271,13 @@ class Executor(ABC):
         - release-keeps-log: The log stays readable.
         - release-forgets-secrets: The values of ``variables`` are nowhere in ``folder`` any more.
         """
+
+    async def capacity(self) -> Resources:
+        """Give the most that one attempt can be given; needs the capability ``CAPACITY``.
+
+        Called in the background, every half minute. A job that asks for more than any executor can
+        give is refused when it is submitted. Errors: ``BackendAway`` (the last answer stands).
+
+        - capacity-admits: An attempt that asks for no more than this can be launched.
+        """
+        raise NotImplementedError("an executor that declares CAPACITY has to give it")

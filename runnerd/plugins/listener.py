@@ -1,8 +1,9 @@
 """The contract of a listener: a plugin that hears of what happens, and may say why a job failed."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
-from runnerd.jobs import Event, Outcome
+from runnerd.jobs import Event, Outcome, Resources
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,8 +38,28 @@ class Failure:
     diagnosis: str
 
 
+@dataclass(frozen=True, slots=True)
+class ExecutorRequest:
+    """A job that is being submitted and names no executor.
+
+    ``executors`` are those that live nodes open and that can run it, ``chosen`` the one that its
+    queue names, None where the node that takes it will use its default.
+    """
+
+    queue: str
+    experiment_name: str
+    model_name: str
+    requirements: tuple[str, ...]
+    tags: Mapping[str, str]
+    resources: Resources
+    image: str | None
+    executors: tuple[str, ...]
+    chosen: str | None
+
+
 class Listener:
-    """Hears of what happens in one daemon. Override what you want to hear: nothing else is called.
+    """Hears of what happens in one daemon, and may decide. Override what you want to hear or be
+    asked: nothing else is called.
 
     Every plugin that builds one is heard, without being selected. The methods are plain functions
     and may block: each plugin has its calls made in threads of its own. An error that a method
@@ -63,8 +84,8 @@ class Listener:
 
     - any-event: It takes every event in every state, also those of jobs it never heard of.
     - any-thread: It does not matter which thread calls it.
-    - returns-in-time: Each call returns within 10 seconds, ``diagnose`` within 5, also where what
-      it tells is away.
+    - returns-in-time: Each call returns within 10 seconds, ``diagnose`` and ``choose_executor``
+      within 5, also where what it tells is away.
     """
 
     def job_changed(self, event: Event) -> None:
@@ -91,6 +112,17 @@ class Listener:
         """
         return None
 
+    def choose_executor(self, request: ExecutorRequest) -> str | None:
+        """Choose what runs a job that is being submitted: one of ``request.executors``; or None.
+
+        Called for each submission that names no executor, which waits for the answer. The first
+        listener that gives one is heard, before the queue's own choice; what is not among
+        ``request.executors`` counts as a failed call, and as None.
+
+        - choice-among-executors: What it gives is None or one of ``request.executors``.
+        """
+        return None
+
     def close(self) -> None:
         """Let go of everything, within 5 seconds. Called once, when the daemon stops.
 
@@ -99,7 +131,7 @@ class Listener:
 
 
 TOLD = ("job_changed", "environment_resolved", "model_registered")
-ASKED = ("diagnose",)
+ASKED = ("diagnose", "choose_executor")
 
 
 def heard_by(listener: Listener) -> tuple[str, ...]:

@@ -13,6 +13,7 @@ from runnerd.jobs import Event
 from runnerd.plugins.errors import TakeOut
 from runnerd.plugins.installed import Installed, Standing
 from runnerd.plugins.listener import (
+    ExecutorRequest,
     Failure,
     Listener,
     Registration,
@@ -96,6 +97,25 @@ class Listeners:
                 return " ".join(said.split())[:LONGEST_SENTENCE]
         return failure.diagnosis
 
+    @property
+    def choose_executors(self) -> bool:
+        """Tell whether any listener is to be asked what runs a job."""
+        return any("choose_executor" in member.heard for member in self._members)
+
+    async def chosen_executor(self, request: ExecutorRequest) -> str | None:
+        """Ask what is to run a job; gives None where no listener cares."""
+        for member in self._members:
+            if "choose_executor" not in member.heard:
+                continue
+            call = _choosing(member.listener, request)
+            said = await self._call(member, "choose_executor", call, ASKED_SECONDS)
+            if isinstance(said, str) and said in request.executors:
+                return said
+            if said is not None:
+                among = ", ".join(request.executors) or "nothing"
+                _fail(member.plugin, "choose_executor", f"it chose {said!r}, not among {among}")
+        return None
+
     def _tell(self, hook: str, calling: Callable[[Listener], Call]) -> None:
         for member in self._members:
             if hook not in member.heard or member.plugin.standing is Standing.OUT:
@@ -142,6 +162,10 @@ class Listeners:
 
 def _diagnosing(listener: Listener, failure: Failure) -> Call:
     return lambda: listener.diagnose(failure)
+
+
+def _choosing(listener: Listener, request: ExecutorRequest) -> Call:
+    return lambda: listener.choose_executor(request)
 
 
 def _fail(plugin: Installed, hook: str, why: str, error: BaseException | None = None) -> None:

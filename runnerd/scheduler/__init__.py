@@ -2,6 +2,7 @@
 
 from runnerd.scheduler.archive import log_key
 from runnerd.scheduler.depths import Depths
+from runnerd.scheduler.executors import Executors, keep_noted, offered_by
 from runnerd.scheduler.finish import version_tags
 from runnerd.scheduler.health import HealthBoard, Sighting, keep_watch
 from runnerd.scheduler.intake import Intake
@@ -10,13 +11,16 @@ from runnerd.scheduler.terms import Parts, Terms
 
 __all__ = [
     "Depths",
+    "Executors",
     "HealthBoard",
     "Intake",
     "Parts",
     "Scheduler",
     "Sighting",
     "Terms",
+    "keep_noted",
     "keep_watch",
     "log_key",
+    "offered_by",
     "version_tags",
 ]

@@ -26,6 +26,7 @@ from runnerd.jobs import (
 )
 from runnerd.plugins import (
     BackendAway,
+    Executor,
     FailJob,
     Failure,
     LaunchRequest,
@@ -59,7 +60,7 @@ class AttemptCarrier:
         self._store = parts.store
         self._storage = parts.storage
         self._delivery = parts.delivery
-        self._executor = parts.executor
+        self._executors = parts.executors
         self._tracker = parts.tracker
         self._environments = parts.environments
         self._terms = parts.terms
@@ -119,6 +120,10 @@ class AttemptCarrier:
         await self._store.finish(claim, claim.job.state, JobState.FAILED, error=reason)
 
     @property
+    def _executor(self) -> Executor:
+        return self._executors.of(self._claim.attempt)
+
+    @property
     def _handle(self) -> Handle | None:
         """Where the attempt is found; None if it never was, or was on a node that is gone."""
         attempt = self._claim.attempt
@@ -176,6 +181,7 @@ class AttemptCarrier:
             ),
             resources=specification.resources,
             gpus=claim.attempt.gpus,
+            image=specification.image,
         )
         try:
             return await answered(self._executor.launch(request), "launch an attempt")

@@ -45,8 +45,12 @@ async def stop_what_was_released(parts: Parts, carried: Collection[str]) -> None
 
 async def _is_over(parts: Parts, attempt: Attempt, in_hand: bool) -> bool:
     """Stop an attempt, unless nothing of it is left: then forget that it was taken."""
-    handle, executor = attempt.handle, parts.executor
-    if handle is not None:
+    handle, executor = attempt.handle, parts.executors.opened.get(attempt.executor)
+    if handle is not None and executor is None:
+        why = f"the executor {attempt.executor!r} is not open here"
+        _log.error("a released attempt can't be stopped", attempt=attempt.id, why=why)
+        return False
+    if handle is not None and executor is not None:
         try:
             verdict = await answered(executor.adopt(handle), "find a released attempt")
             if verdict is Verdict.ADOPTED:

@@ -38,7 +38,8 @@ class HealthBoard:
     depths: Depths | None = None
 
     def of(self, plugin: str) -> Health:
-        """Give what was last seen of ``storage``, ``tracking`` or ``executor``."""
+        """Give what was last seen of ``storage``, ``tracking``, ``executor`` (the default one) or
+        ``executor:NAME``."""
         seen = self.sightings.get(plugin)
         return seen.health if seen else Health(Condition.STARTING, "not probed yet")
 

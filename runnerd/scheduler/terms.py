@@ -7,8 +7,9 @@ from pathlib import Path
 from runnerd.delivery import Delivery
 from runnerd.environments import Environments
 from runnerd.jobs import Cause
-from runnerd.plugins import Executor, Storage, Tracker
+from runnerd.plugins import Storage, Tracker
 from runnerd.plugins.listeners import Listeners
+from runnerd.scheduler.executors import Executors
 from runnerd.store import Offer, Store
 
 
@@ -49,7 +50,7 @@ class Parts:
     store: Store
     storage: Storage
     delivery: Delivery | None
-    executor: Executor
+    executors: Executors
     tracker: Tracker
     environments: Environments
     terms: Terms

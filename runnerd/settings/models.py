@@ -47,7 +47,8 @@ def _queues(value: object, check: ValidatorFunctionWrapHandler) -> object:
         if rest[-1:] == ["[key]"]:
             reason = "a queue's name has 1 to 64 of a-z, 0-9, '.', '_' and '-'"
         elif first["type"] == "extra_forbidden":
-            reason = f"{rest[-1]!r} is no key of a queue, which takes max_running and priority"
+            known = ", ".join(QueueSettings.model_fields)
+            reason = f"{rest[-1]!r} is no key of a queue, which takes {known}"
         else:
             reason = f"{'.'.join(rest)}: {first['msg']}"
         raise ValueError(f"[queues.{name}]: {reason}") from error
@@ -105,9 +106,14 @@ class TrackingSettings(Section):
 
 
 class ExecutorSettings(Section):
-    """``[executor]``: which plugin runs attempts."""
+    """``[executor]``: which plugins run attempts; ``plugin`` those of jobs that name none."""
 
     plugin: Name = "subprocess"
+    others: tuple[Name, ...] = ()
+
+    def names(self) -> tuple[str, ...]:
+        """Give every executor that is opened, the default first."""
+        return tuple(dict.fromkeys((self.plugin, *self.others)))
 
 
 class JobSettings(Section):
@@ -160,10 +166,15 @@ class ResourceSettings(Section):
 
 
 class QueueSettings(Section):
-    """``[queues.NAME]``: how many of its jobs may run, on all nodes, and what they begin with."""
+    """``[queues.NAME]``: how many of its jobs may run, on all nodes, and what they begin with.
+
+    ``executor`` and ``image`` are those of jobs that name none.
+    """
 
     max_running: Count | None = None
     priority: Priority = 0
+    executor: Name | None = None
+    image: Name | None = None
 
 
 class EnvironmentSettings(Section):

@@ -28,7 +28,7 @@ from runnerd.store.releases import Release
 from runnerd.store.store import Store
 from runnerd.store.submissions import Page
 from runnerd.store.tokens import Identity, NewToken, TokenRecord
-from runnerd.store.waiting import QueueDepth, given_by
+from runnerd.store.waiting import QueueDepth, could_run, given_by, opened_by
 
 __all__ = [
     "BadCursor",
@@ -65,5 +65,7 @@ __all__ = [
     "TokenRecord",
     "UnsupportedDatabase",
     "WrongState",
+    "could_run",
     "given_by",
+    "opened_by",
 ]

@@ -14,7 +14,7 @@ from runnerd.store.base import StorePart, now
 from runnerd.store.credentials import digest_of, new_secret
 from runnerd.store.dialects import database_time, take_turns
 from runnerd.store.errors import StaleLease
-from runnerd.store.line import Offer, next_in_line
+from runnerd.store.line import Next, Offer, next_in_line
 from runnerd.store.rows import attempt_of, job_of
 from runnerd.store.tables import attempts, is_live, jobs
 from runnerd.store.transitions import change_state, write_event
@@ -46,16 +46,16 @@ class Leases(StorePart):
             found = await _lock_next(connection, offer)
             if found is None:
                 return None
-            row, gpus = found
+            row, chosen = found
             lease, moment = secrets.token_hex(16), now()
             await connection.execute(
                 insert(attempts).values(
                     job_id=row.id,
                     number=row.attempt + 1,
                     node=offer.node,
-                    executor=offer.executor,
+                    executor=chosen.executor,
                     created_at=moment,
-                    gpus=gpus,
+                    gpus=chosen.gpus,
                 )
             )
             await change_state(
@@ -67,7 +67,7 @@ class Leases(StorePart):
                 kind="claimed",
                 data={
                     "node": offer.node,
-                    "executor": offer.executor,
+                    "executor": chosen.executor,
                     "queue": row.queue,
                     "waited_seconds": _seconds(row.not_before or row.created_at, moment),
                 },
@@ -277,9 +277,7 @@ def _end_of(outcome: Outcome) -> datetime:
     return now() if outcome.ended_at is None else datetime.fromtimestamp(outcome.ended_at, UTC)
 
 
-async def _lock_next(
-    connection: AsyncConnection, offer: Offer
-) -> tuple[Row[Any], tuple[int, ...] | None] | None:
+async def _lock_next(connection: AsyncConnection, offer: Offer) -> tuple[Row[Any], Next] | None:
     """Lock the row of the next job; what another daemon is about to claim is passed over."""
     taken: list[str] = []
     while (chosen := await next_in_line(connection, offer, taken)) is not None:
@@ -290,7 +288,7 @@ async def _lock_next(
         )
         row = (await connection.execute(query)).one_or_none()
         if row is not None:
-            return row, chosen.gpus
+            return row, chosen
         taken.append(chosen.job_id)
     return None
 

@@ -8,11 +8,11 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Row, and_, func, or_, select
+from sqlalchemy import Row, and_, false, func, or_, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.sql import ColumnElement
 
-from runnerd.jobs import Capacity, Resources, Room, first_that_fits
+from runnerd.jobs import Capacity, NodeExecutors, Resources, Room, first_that_fits
 from runnerd.store.dialects import database_time
 from runnerd.store.tables import attempts, is_live, is_queued, jobs, place_in_line
 
@@ -21,22 +21,23 @@ LONGEST_LOOK = 1000
 
 @dataclass(frozen=True, slots=True)
 class Offer:
-    """What a daemon claims for: its node, the executor it launches by, what the node has to give.
+    """What a daemon claims for: its node, the executors it launches by, what the node can give.
 
     ``queue_limits`` is how many jobs of a queue may be live at a time, on all nodes together.
     """
 
     node: str
-    executor: str
+    executors: NodeExecutors
     capacity: Capacity
     queue_limits: Mapping[str, int]
 
 
 @dataclass(frozen=True, slots=True)
 class Next:
-    """The job that may start now, and the devices it is given."""
+    """The job that may start now, the executor that runs it, and the devices it is given."""
 
     job_id: str
+    executor: str
     gpus: tuple[int, ...] | None
 
 
@@ -52,25 +53,35 @@ async def next_in_line(
     if room.slots < 1:
         return None
     full = await full_queues(connection, offer.queue_limits)
-    line = await _line(connection, offer.capacity.room, full, taken, room)
+    line = await _line(connection, offer, full, taken, room)
     place = first_that_fits([resources_of(row) for row in line], room)
     if place is None:
         return None
     held = [index for row in running for index in row.held or ()]
-    return Next(line[place].id, offer.capacity.choose_gpus(line[place].gpus, held))
+    chosen = line[place]
+    return Next(
+        chosen.id,
+        chosen.executor or offer.executors.default,
+        offer.capacity.choose_gpus(chosen.gpus, held),
+    )
 
 
 async def _line(
     connection: AsyncConnection,
-    whole: Room,
+    offer: Offer,
     full: Collection[str],
     taken: Collection[str],
     room: Room,
 ) -> list[Row[Any]]:
     """List those at the head of the line whom the node could ever serve."""
     query = (
-        select(jobs.c.id, jobs.c.cpus, jobs.c.memory_bytes, jobs.c.gpus)
-        .where(is_queued, is_due(), *asks_at_most(whole))
+        select(jobs.c.id, jobs.c.executor, jobs.c.cpus, jobs.c.memory_bytes, jobs.c.gpus)
+        .where(
+            is_queued,
+            is_due(),
+            *asks_at_most(offer.capacity.room),
+            is_run_by(offer.executors),
+        )
         .order_by(place_in_line, jobs.c.seq)
         .limit(min(LONGEST_LOOK, math.ceil(room.slots)))  # who waits for room takes a slot each
     )
@@ -91,6 +102,23 @@ def asks_at_most(room: Room) -> list[ColumnElement[bool]]:
     limits = {jobs.c.cpus: room.cpus, jobs.c.memory_bytes: room.memory_bytes}
     limits[jobs.c.gpus] = room.gpus
     return [column <= most for column, most in limits.items() if not math.isinf(most)]
+
+
+def is_run_by(executors: NodeExecutors) -> ColumnElement[bool]:
+    """Say that a job is for one of these executors, and asks for no more than that can give."""
+    choices: list[ColumnElement[bool]] = []
+    for name, abilities in executors.opened.items():
+        named: ColumnElement[bool] = jobs.c.executor == name
+        if name == executors.default:
+            named = or_(named, jobs.c.executor.is_(None))
+        choices.append(and_(named, *asks_at_most(_room_of(abilities.most))))
+    return or_(false(), *choices)
+
+
+def _room_of(most: Resources | None) -> Room:
+    if most is None:
+        return Room(math.inf)
+    return Room(math.inf, most.cpus, most.memory_bytes, most.gpus)
 
 
 async def running_on(connection: AsyncConnection, node: str) -> list[Row[Any]]:

@@ -9,7 +9,7 @@ from runnerd.store.engine import run_blocking
 from runnerd.store.errors import SchemaBehind, SchemaTooNew
 from runnerd.store.tables import metadata
 
-HEAD = "0005"
+HEAD = "0006"
 # Alembic's own table, as it makes it.
 _REVISION = Table(
     "alembic_version", MetaData(), Column("version_num", String(32), primary_key=True)

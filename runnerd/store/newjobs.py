@@ -134,6 +134,7 @@ def _row_of(new: NewJob) -> dict[str, Any]:
         "queue": specification.queue,
         "priority": specification.priority,
         **specification.resources.model_dump(),
+        "executor": specification.executor,
         "created_at": now(),
     }
 

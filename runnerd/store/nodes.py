@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Row, and_, exists, func, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from runnerd.jobs import Capacity
+from runnerd.jobs import Capacity, NodeExecutors
 from runnerd.store.base import StorePart
 from runnerd.store.dialects import database_time, insert_into
 from runnerd.store.errors import NodeTaken
@@ -32,8 +32,8 @@ class NodeRecord:
     """A node as others see it; it is ``alive`` while its daemon is seen in time.
 
     Its ``live_jobs`` stay its own though leases have expired: their processes may live.
-    ``capacity`` is None for one whose daemon told none. ``released_at`` is when it was declared
-    gone for good, None if it was not or has returned.
+    ``capacity`` and ``executors`` are None for one whose daemon told none. ``released_at`` is when
+    it was declared gone for good, None if it was not or has returned.
     """
 
     name: str
@@ -46,6 +46,7 @@ class NodeRecord:
     expired_leases: int
     capacity: Capacity | None
     released_at: datetime | None = None
+    executors: NodeExecutors | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,8 +64,15 @@ class NodePlace:
 class Nodes(StorePart):
     """Who is there. Time is the database's own."""
 
-    async def take_seat(self, name: str, url: str, place: str, capacity: Capacity) -> Seat:
-        """Become the node ``name``, which has ``capacity`` to give.
+    async def take_seat(
+        self,
+        name: str,
+        url: str,
+        place: str,
+        capacity: Capacity,
+        executors: NodeExecutors | None = None,
+    ) -> Seat:
+        """Become the node ``name``, which has ``capacity`` to give and opens ``executors``.
 
         Raises ``NodeTaken`` while another place's daemon lives, or holds live jobs, whose
         processes may live there. A daemon in the same place may always: it holds the data folder's
@@ -76,6 +84,7 @@ class Nodes(StorePart):
             "place": place,
             "holder": seat.holder,
             "capacity": asdict(capacity),
+            "executors": None if executors is None else executors.model_dump(),
             "released_at": None,
         }
         moments = {"started_at": database_time(), "seen_at": database_time()}
@@ -102,6 +111,13 @@ class Nodes(StorePart):
                 update(nodes)
                 .where(nodes.c.name == seat.name, nodes.c.holder == seat.holder)
                 .values(holder=None)
+            )
+
+    async def note_executors(self, name: str, executors: NodeExecutors) -> None:
+        """Tell the others what this node's executors can do now."""
+        async with self._engines.write() as connection:  # nobody needs to wake up for this
+            await connection.execute(
+                update(nodes).where(nodes.c.name == name).values(executors=executors.model_dump())
             )
 
     async def beat(self, seat: Seat) -> None:
@@ -166,6 +182,7 @@ def _record_of(row: Row[Any]) -> NodeRecord:
         row.expired_leases or 0,
         _capacity_of(row.capacity),
         row.released_at,
+        None if row.executors is None else NodeExecutors.model_validate(row.executors),
     )
 
 

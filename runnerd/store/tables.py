@@ -84,6 +84,7 @@ jobs = Table(
     Column("cpus", Float, nullable=False, server_default=text("0")),
     Column("memory_bytes", BigInteger, nullable=False, server_default=text("0")),
     Column("gpus", Integer, nullable=False, server_default=text("0")),
+    Column("executor", String(64)),
     Column("parked_at", UtcDateTime),
     Column("environment_key", String(64)),
     Column("run_id", String(64)),
@@ -191,6 +192,7 @@ nodes = Table(
     Column("seen_at", UtcDateTime, nullable=False),
     Column("capacity", JSON(none_as_null=True)),
     Column("released_at", UtcDateTime),
+    Column("executors", JSON(none_as_null=True)),
 )
 
 # Attempts that were taken from a node while their processes may have lived in its data folder.

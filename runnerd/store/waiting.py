@@ -4,14 +4,15 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import func, select
+from sqlalchemy import func, or_, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from runnerd.jobs import Job, JobState, Resources, Room, in_gib
+from runnerd.jobs import Job, JobSpecification, JobState, Resources, Room, in_gib
 from runnerd.store.base import StorePart
 from runnerd.store.line import (
     full_queues,
     is_due,
+    is_run_by,
     resources_of,
     running_on,
 )
@@ -52,9 +53,10 @@ class Waiting(StorePart):
             if queue in full:
                 return f"a place in its queue: {limits[queue]} of {queue!r} may run at a time"
             alive = [node for node in await list_nodes(connection) if node.alive]
-            fitting = [node for node in alive if _could_serve(node, job.specification.resources)]
+            wanted = job.specification
+            fitting = [node for node in alive if could_run(node, wanted.executor, wanted.resources)]
             if not fitting:
-                return _no_node(alive, job.specification.resources)
+                return _no_node(alive, wanted)
             return await _turn(connection, job, fitting, full)
 
     async def queue_depths(self) -> dict[str, QueueDepth]:
@@ -92,20 +94,44 @@ async def _is_due(connection: AsyncConnection, job_id: str) -> bool:
     return await connection.scalar(query) is not None
 
 
-def _could_serve(node: NodeRecord, asked: Resources) -> bool:
-    return node.capacity is None or node.capacity.room.fits(asked)
+def could_run(node: NodeRecord, executor: str | None, asked: Resources) -> bool:
+    """Tell whether the node, while it is idle, has this executor (None is its default) and room."""
+    has_room = node.capacity is None or node.capacity.room.fits(asked)
+    return has_room and (node.executors is None or node.executors.can_run(executor, asked))
 
 
-def _no_node(alive: Sequence[NodeRecord], asked: Resources) -> str:
+def _no_node(alive: Sequence[NodeRecord], wanted: JobSpecification) -> str:
     if not alive:
         return "a daemon: none that shares this queue is alive"
-    return f"a node with {asked.in_words()}: {given_by(alive)}"
+    if wanted.executor is None:
+        return f"a node with {wanted.resources.in_words()}: {given_by(alive)}"
+    able = [node for node in alive if node.executors and node.executors.named(wanted.executor)]
+    if not able:
+        return f"a node that opens the executor {wanted.executor!r}: {opened_by(alive)}"
+    return f"a node that gives {wanted.executor!r} {wanted.resources.in_words()}: {given_by(able)}"
 
 
 def given_by(nodes: Iterable[NodeRecord]) -> str:
     """Say what each of these nodes has to give."""
     return "; ".join(
-        f"{node.name} has {node.capacity.in_words()}" for node in nodes if node.capacity is not None
+        f"{node.name} has {node.capacity.in_words()}{_limits_of(node)}"
+        for node in nodes
+        if node.capacity is not None
+    )
+
+
+def _limits_of(node: NodeRecord) -> str:
+    if node.executors is None or not any(able.most for able in node.executors.opened.values()):
+        return ""
+    return f", by {node.executors.in_words()}"
+
+
+def opened_by(nodes: Iterable[NodeRecord]) -> str:
+    """Say which executors each of these nodes opens."""
+    return "; ".join(
+        f"{node.name} opens {', '.join(sorted(node.executors.opened))}"
+        for node in nodes
+        if node.executors is not None
     )
 
 
@@ -121,7 +147,7 @@ async def _turn(
         lack = _lack(node.capacity.room, room, job.specification.resources)
         if lack is not None:
             lacks.append(f"{lack} on {node.name}")
-    before = await _before(connection, job, full)
+    before = await _before(connection, job, full, fitting)
     turn = f"its turn, behind {before} other job{'s' if before != 1 else ''}" if before else ""
     if len(lacks) == len(fitting):
         return "; ".join([*([turn] if turn else []), f"room: {', '.join(lacks)}"])
@@ -141,10 +167,15 @@ def _lack(whole: Room, free: Room, asked: Resources) -> str | None:
     return f"{free.cpus:g} of {whole.cpus:g} CPUs are free"
 
 
-async def _before(connection: AsyncConnection, job: Job, full: Sequence[str]) -> int:
-    """Count those before the job who could run if there were room."""
+async def _before(
+    connection: AsyncConnection, job: Job, full: Sequence[str], fitting: Sequence[NodeRecord]
+) -> int:
+    """Count those before the job who could run on the same nodes if there were room."""
     own = await connection.scalar(select(place_in_line).where(jobs.c.id == job.id))
     query = select(func.count()).select_from(jobs).where(is_queued, is_due(), place_in_line < own)
     if full:
         query = query.where(jobs.c.queue.not_in(full))
+    known = [is_run_by(node.executors) for node in fitting if node.executors is not None]
+    if len(known) == len(fitting):
+        query = query.where(or_(*known))
     return (await connection.execute(query)).scalar_one()

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from runnerd.jobs import Cause, Event, JobState, Outcome
-from runnerd.plugins import Failure, Listener, Registration, ResolvedEnvironment
+from runnerd.jobs import Cause, Event, JobState, Outcome, Resources
+from runnerd.plugins import ExecutorRequest, Failure, Listener, Registration, ResolvedEnvironment
 from runnerd.testing.rules import proves
 
 TOLD_SECONDS = 10.0
@@ -26,6 +26,21 @@ OUTCOMES = (
 )
 
 
+def request_among(executors: tuple[str, ...]) -> ExecutorRequest:
+    """Make a submission that names no executor."""
+    return ExecutorRequest(
+        queue="default",
+        experiment_name="iris",
+        model_name="forest",
+        requirements=("scikit-learn",),
+        tags={"team": "blue"},
+        resources=Resources(cpus=2, gpus=1),
+        image=None,
+        executors=executors,
+        chosen=None,
+    )
+
+
 def event_in(state: JobState, number: int = 1, kind: str = "changed") -> Event:
     """Make a line of a job's history."""
     at = datetime(2026, 1, 1, tzinfo=UTC)
@@ -37,12 +52,13 @@ class FakeListener(Listener):
     """Keeps what it hears, in order, as ``heard`` (method and argument).
 
     ``error`` is raised by every method. ``hold`` blocks every method until it is set. ``sentence``
-    is what ``diagnose`` gives.
+    is what ``diagnose`` gives, ``choice`` what ``choose_executor`` gives.
     """
 
     error: BaseException | None = None
     hold: threading.Event | None = None
     sentence: str | None = None
+    choice: str | None = None
     heard: list[tuple[str, object]] = field(default_factory=list)
     closed: bool = False
 
@@ -58,6 +74,10 @@ class FakeListener(Listener):
     def diagnose(self, failure: Failure) -> str | None:
         self._hear("diagnose", failure)
         return self.sentence
+
+    def choose_executor(self, request: ExecutorRequest) -> str | None:
+        self._hear("choose_executor", request)
+        return self.choice
 
     def close(self) -> None:
         self.closed = True
@@ -106,6 +126,16 @@ class ListenerSuite:
             assert isinstance(said, str)
             assert said.strip()
             assert "\n" not in said
+
+    @pytest.mark.parametrize("executors", [(), ("subprocess",), ("docker", "subprocess")])
+    @proves("choice-among-executors", "returns-in-time")
+    def test_a_choice_is_an_executor_that_is_there(
+        self, listener: Listener, executors: tuple[str, ...]
+    ) -> None:
+        begun = time.monotonic()
+        said: object = listener.choose_executor(request_among(executors))
+        assert time.monotonic() - begun < ASKED_SECONDS
+        assert said is None or said in executors
 
     @proves("any-thread")
     def test_each_call_may_come_from_another_thread(self, listener: Listener) -> None:

@@ -16,16 +16,17 @@ from runnerd.api.server import HttpServer
 from runnerd.api.services import Services
 from runnerd.environments import Environments
 from runnerd.executors.subprocess import SubprocessExecutor
-from runnerd.jobs import Cause, JobState, Outcome
+from runnerd.jobs import Cause, JobState, NodeExecutors, Outcome
 from runnerd.listening import bind, origin_of
+from runnerd.plugins.listeners import Listeners
 from runnerd.plugins.local import LocalStorage
 from runnerd.runner import RUNNER_FILE
-from runnerd.scheduler import HealthBoard
+from runnerd.scheduler import Executors, HealthBoard
 from runnerd.serving import Serving
 from runnerd.settings import ServerSettings, Settings
 from runnerd.store import Claim, Store
 from runnerd.testing import FakeTracker
-from tests.offers import offer
+from tests.offers import SUBPROCESS, offer
 
 JOBS = "/mlops/training/jobs"
 UPLOAD = "/mlops/training/upload"
@@ -87,7 +88,7 @@ class Daemon:
         claim = claim or await self.claim()
         folder = self.services.settings.data_dir / "jobs" / claim.attempt.id
         folder.mkdir(parents=True)
-        handle = self.services.executor.handle_for(claim.attempt.id, folder)
+        handle = self.services.executors.default.handle_for(claim.attempt.id, folder)
         secret = await self.store.note_launch(claim, handle, "0" * 32)
         await self.store.mark_running(claim, claim.job.created_at.timestamp())
         return Running(self.store, claim, folder / "output.log", secret)
@@ -118,7 +119,13 @@ class Running:
 
 @asynccontextmanager
 async def serving_daemon(
-    data_dir: Path, server: Mapping[str, Any] | None = None, *, loopback: bool = True, **tables: Any
+    data_dir: Path,
+    server: Mapping[str, Any] | None = None,
+    *,
+    loopback: bool = True,
+    executors: NodeExecutors = SUBPROCESS,
+    listeners: Listeners | None = None,
+    **tables: Any,
 ) -> AsyncIterator[Daemon]:
     """Run the HTTP side; ``server`` and ``tables`` are settings."""
     settings = Settings(
@@ -138,13 +145,14 @@ async def serving_daemon(
             store=store,
             storage=storage,
             tracker=tracker,
-            executor=executor,
+            executors=Executors({"subprocess": executor}, executors.model_copy(deep=True)),
             environments=environments,
             serving=_serving(data_dir, tracker, storage, environments),
             health=HealthBoard(),
             origin=origin_of(settings.server, listener),
             loopback=loopback,
             accepting=lambda: accepting[0],
+            listeners=listeners or Listeners(),
         )
         http = HttpServer(make_app(services), settings.server)
         await http.start(listener)

@@ -91,6 +91,8 @@ async def test_queues_are_listed_with_what_they_hold(daemon: Daemon) -> None:
         "name": "default",
         "priority": 0,
         "max_running": None,
+        "executor": None,
+        "image": None,
         "queued": 1,
         "running": 1,
     }

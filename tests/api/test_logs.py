@@ -98,7 +98,7 @@ async def test_a_follower_who_comes_between_claim_and_launch_misses_nothing(
 async def test_the_logs_of_several_attempts_are_one(daemon: Daemon) -> None:
     running, _ = await running_job(daemon)
     contents = [b"first attempt\n", b"", b"third\n"]
-    executor = daemon.services.executor
+    executor = daemon.services.executors.default
     parts: dict[int, LogPart] = {}
     for number, content in enumerate(contents):
         folder = running.output.parent / str(number)

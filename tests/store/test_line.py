@@ -3,9 +3,9 @@
 import anyio
 import pytest
 
-from runnerd.jobs import Cause, JobState, Outcome, Resources
+from runnerd.jobs import Capacity, Cause, JobState, Outcome, Resources
 from runnerd.store import Claim, Offer, Store, WrongState
-from tests.offers import offer
+from tests.offers import BOTH, SUBPROCESS, offer
 from tests.store.conftest import specification
 
 pytestmark = pytest.mark.anyio
@@ -186,3 +186,41 @@ async def test_a_parked_job_is_listed_and_released_once(store: Store) -> None:
     with pytest.raises(WrongState, match="not parked"):
         await store.release(parked.id)
     assert (await store.list_jobs(parked=True)).items == []
+
+
+async def test_a_node_takes_only_what_its_executors_can_run(store: Store) -> None:
+    await submitted(store, executor="slurm")
+    await submitted(store, executor="docker", resources={"cpus": 3})
+    plain = await submitted(store)
+    boxed = await submitted(store, executor="docker", resources={"cpus": 2})
+    node = offer("here", 9, executors=BOTH)
+    claims = [await store.claim(node) for _ in range(3)]
+    told = [(claim.job.id, claim.attempt.executor) for claim in claims if claim is not None]
+    assert told == [(plain, "subprocess"), (boxed, "docker")]
+
+
+async def test_a_job_waits_for_a_node_that_opens_its_executor(store: Store) -> None:
+    node = offer("here", 2, cpus=8, executors=BOTH)
+    other = await submitted(store, executor="slurm")
+    large = await submitted(store, executor="docker", resources={"cpus": 4})
+    plain = await submitted(store)
+
+    async def waits(job_id: str) -> str | None:
+        return await store.waiting_for(await store.get_job(job_id), {})
+
+    await store.take_seat("here", "http://here", "here", node.capacity, BOTH)
+    assert await waits(other) == (
+        "a node that opens the executor 'slurm': here opens docker, subprocess"
+    )
+    assert await waits(large) == (
+        "a node that gives 'docker' 4 CPUs: here has 8 CPUs, by docker (at most 2 CPUs and 1 GiB), "
+        "subprocess"
+    )
+    assert "a matter of moments" in str(await waits(plain))
+
+
+async def test_what_executors_can_give_is_told_anew(store: Store) -> None:
+    await store.take_seat("here", "http://here", "here", Capacity(1), SUBPROCESS)
+    await store.note_executors("here", BOTH)
+    (node,) = await store.list_nodes()
+    assert node.executors == BOTH

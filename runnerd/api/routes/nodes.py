@@ -7,7 +7,8 @@ from runnerd.api.endpoints import Endpoint, Parameter
 from runnerd.api.identity import IDENTITY
 from runnerd.api.queries import query_of
 from runnerd.api.routes.jobs import refuse_content
-from runnerd.api.schemas.nodes import NodeAnswer, NodeRelease, NodesAnswer
+from runnerd.api.schemas.nodes import ExecutorAnswer, NodeAnswer, NodeRelease, NodesAnswer
+from runnerd.api.schemas.training import AskedResources
 from runnerd.api.services import SERVICES, Services
 from runnerd.store import NodeAlive, NodeRecord
 
@@ -32,7 +33,20 @@ async def _answer(services: Services, node: NodeRecord) -> NodeAnswer:
         answering=node.name == services.settings.node,
         held=tuple(await services.store.held_by(node.name)) if waiting else (),
         released_at=node.released_at,
+        default_executor=node.executors.default if node.executors else None,
+        executors=_executors(node),
     )
+
+
+def _executors(node: NodeRecord) -> dict[str, ExecutorAnswer]:
+    opened = node.executors.opened if node.executors else {}
+    return {
+        name: ExecutorAnswer(
+            images=able.images,
+            most=None if able.most is None else AskedResources(**able.most.model_dump()),
+        )
+        for name, able in sorted(opened.items())
+    }
 
 
 async def release_node(request: web.Request) -> web.Response:

@@ -4,7 +4,7 @@ from aiohttp import web
 
 from runnerd.api.answers import json_answer
 from runnerd.api.endpoints import Endpoint
-from runnerd.api.routes.status import seen
+from runnerd.api.routes.status import executor_probes, seen
 from runnerd.api.schemas.plugins import HookCalls, PluginAnswer, PluginsAnswer
 from runnerd.api.services import SERVICES, Services
 from runnerd.plugins.installed import Installed
@@ -20,11 +20,12 @@ async def plugins(request: web.Request) -> web.Response:
 def _answer(plugin: Installed, services: Services) -> PluginAnswer:
     settings, tally = services.settings, plugin.tally
     selected = {
-        "storage": settings.storage.plugin,
-        "tracking": settings.tracking.plugin,
-        "executor": settings.executor.plugin,
+        "storage": (settings.storage.plugin,),
+        "tracking": (settings.tracking.plugin,),
+        "executor": settings.executor.names(),
     }
-    used_as = [part for part, name in selected.items() if name == plugin.name]
+    used_as = [part for part, names in selected.items() if plugin.name in names]
+    probes = executor_probes(services)
     return PluginAnswer(
         name=plugin.name,
         distribution=plugin.distribution,
@@ -37,7 +38,7 @@ def _answer(plugin: Installed, services: Services) -> PluginAnswer:
         interface=plugin.interface,
         hooks=list(plugin.hooks),
         used_as=used_as,
-        health=seen(services, used_as[0]) if used_as else None,
+        health=seen(services, probes.get(plugin.name, used_as[0])) if used_as else None,
         calls=HookCalls(
             made=tally.calls,
             failed=tally.failures,

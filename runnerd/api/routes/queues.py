@@ -32,6 +32,8 @@ def _answer(name: str, queue: QueueSettings | None, depth: QueueDepth) -> QueueA
         name=name,
         priority=queue.priority if queue else 0,
         max_running=queue.max_running if queue else None,
+        executor=queue.executor if queue else None,
+        image=queue.image if queue else None,
         queued=depth.queued,
         running=depth.live,
     )

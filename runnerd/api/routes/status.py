@@ -36,14 +36,23 @@ async def status(request: web.Request) -> web.Response:
                 tracking=seen(services, "tracking"),
                 executor=seen(services, "executor"),
             ),
+            executors={
+                name: seen(services, probe) for name, probe in executor_probes(services).items()
+            },
             queue=await _queue(services),
             draining=services.intake.draining,
         )
     )
 
 
+def executor_probes(services: Services) -> dict[str, str]:
+    """Give the name of each executor's probe, by the executor's."""
+    probes = (probe for probe, _ in services.executors.parts())
+    return dict(zip(services.executors.opened, probes, strict=True))
+
+
 def seen(services: Services, plugin: str) -> PluginHealth:
-    """Give what was last seen of ``storage``, ``tracking`` or ``executor``."""
+    """Give what was last seen of a part, by the name of its probe."""
     health = services.health.of(plugin)
     sighting = services.health.sightings.get(plugin)
     return PluginHealth(

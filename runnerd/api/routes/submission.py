@@ -49,6 +49,8 @@ async def upload(request: web.Request) -> web.Response:
         queue=place.queue,
         priority=place.priority,
         resources=place.resources,
+        executor=place.executor,
+        image=place.image,
     )
     submission = await services.store.submit(specification, idempotency_key=key)
     if submission.created:

@@ -1,6 +1,17 @@
 """Answers about the daemons that share the queue."""
 
+from pydantic import Field
+
 from runnerd.api.schemas.common import Answer, Moment
+from runnerd.api.schemas.training import AskedResources
+
+
+class ExecutorAnswer(Answer):
+    """What an executor can do: run jobs in ``images`` of their choice, give one job at ``most``
+    so much (null where only the node limits it)."""
+
+    images: bool
+    most: AskedResources | None
 
 
 class NodeAnswer(Answer):
@@ -8,6 +19,7 @@ class NodeAnswer(Answer):
 
     ``answering`` tells that it gave this answer. ``held`` lists the ids of the jobs, 100 at most,
     that wait for a node which is away; ``released_at`` is when it was declared gone for good.
+    ``executors`` are those that it opens, by name; ``default_executor`` runs jobs that name none.
     """
 
     name: str
@@ -20,6 +32,8 @@ class NodeAnswer(Answer):
     answering: bool
     held: tuple[str, ...] = ()
     released_at: Moment | None = None
+    default_executor: str | None = None
+    executors: dict[str, ExecutorAnswer] = Field(default_factory=dict)
 
 
 class NodesAnswer(Answer):

@@ -14,7 +14,7 @@ class PluginHealth(Answer):
 
 
 class Plugins(Answer):
-    """The three plugins."""
+    """The three plugins; ``executor`` is the default one."""
 
     storage: PluginHealth
     tracking: PluginHealth
@@ -22,7 +22,10 @@ class Plugins(Answer):
 
 
 class StatusAnswer(Answer):
-    """The daemon and what it works with, as last seen; ``queue`` is null if unknown."""
+    """The daemon and what it works with, as last seen; ``queue`` is null if unknown.
+
+    ``executors`` are all that the daemon has opened, by name.
+    """
 
     mlflow_tracking_uri: str
     mlflow_available: bool
@@ -33,6 +36,7 @@ class StatusAnswer(Answer):
     feature_views: int = 0
     version: str
     plugins: Plugins
+    executors: dict[str, PluginHealth]
     queue: dict[JobState, int] | None
     draining: bool = False
 

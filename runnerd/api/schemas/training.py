@@ -26,6 +26,7 @@ _UNITS = {
         for ending in ("", "I", "B", "IB")
     },
 }
+IMAGE = r"^[A-Za-z0-9][A-Za-z0-9._:/@-]{0,511}$"
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
@@ -130,6 +131,14 @@ class TrainingFields(FixedBody):
     gpus: Annotated[int | None, Field(ge=0, le=1024)] = Field(
         None, description="Whole devices, which the script finds in `CUDA_VISIBLE_DEVICES`."
     )
+    executor: Annotated[str | None, Field(min_length=1, max_length=64)] = Field(
+        None,
+        description="What runs the job: one of the executors of `/mlops/nodes`; the queue's own, "
+        "or the node's default, if left out.",
+    )
+    image: Annotated[str | None, Field(pattern=IMAGE)] = Field(
+        None, description="The image to run in, where the executor runs images."
+    )
 
 
 class TrainingRequest(TrainingFields):
@@ -202,6 +211,10 @@ class JobSummary(JobAnswer):
     queue: str
     priority: int
     resources: AskedResources
+    executor: str | None = Field(
+        description="What runs it; null: the default of the node that takes it."
+    )
+    image: str | None
     parked: bool = Field(
         description="It failed by infrastructure again and again, and waits for its release."
     )

@@ -39,8 +39,18 @@ def _daemon(url: str, status: dict[str, Any]) -> Finding:
     return Finding("daemon", "ok", f"{url} runs version {version}")
 
 
+def parts_of(status: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """Give the health of each plugin in use by what it is, further executors with their names."""
+    plugins = dict(status.get("plugins", {}))
+    executors = status.get("executors", {})
+    default = next(iter(executors), None)
+    return plugins | {
+        f"executor {name}": health for name, health in executors.items() if name != default
+    }
+
+
 def _plugins(status: dict[str, Any]) -> Iterator[Finding]:
-    for kind, health in status.get("plugins", {}).items():
+    for kind, health in parts_of(status).items():
         name = f"{kind} plugin"
         detail = health.get("detail") or health["condition"]
         match health["condition"]:

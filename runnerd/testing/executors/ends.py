@@ -6,8 +6,8 @@ from pathlib import Path
 import anyio
 import pytest
 
-from runnerd.jobs import Cause, EnvironmentPlan
-from runnerd.plugins import Executor, Progress
+from runnerd.jobs import Cause, EnvironmentPlan, Resources
+from runnerd.plugins import Executor, ExecutorCapability, Progress
 from runnerd.testing.executors.ground import ExecutorGround, attempt_of
 from runnerd.testing.rules import proves
 
@@ -85,6 +85,15 @@ class EndRules(ExecutorGround):
         outcome = await self.outcome_of(executor, handle)
         assert (outcome.cause, outcome.exit_code) == (Cause.SIGNALLED, None)
         assert outcome.signal == number
+
+    @proves("capacity-admits")
+    async def test_an_attempt_may_ask_for_all_that_there_is(
+        self, executor: Executor, plan: EnvironmentPlan, folder: Path
+    ) -> None:
+        knows = ExecutorCapability.CAPACITY in executor.capabilities
+        most = await executor.capacity() if knows else Resources(cpus=1)
+        request = self.request_for(folder, "print('ran')", plan, resources=most)
+        assert (await self.outcome_of(executor, await executor.launch(request))).succeeded
 
     @proves("out-of-time")
     async def test_a_timeout_ends_a_script_that_ignores_sigterm(

@@ -20,10 +20,10 @@ from runnerd.api.server import HttpServer
 from runnerd.api.services import Services
 from runnerd.environments import Environments
 from runnerd.jobs import Handle, JobSpecification
-from runnerd.plugins import Executor, PluginContext, Storage, Tracker
+from runnerd.plugins import PluginContext, Storage, Tracker
 from runnerd.plugins.local import LocalStorage
 from runnerd.plugins.mlflow import MlflowSettings, MlflowTracker
-from runnerd.scheduler import HealthBoard, keep_watch
+from runnerd.scheduler import Executors, HealthBoard, keep_watch
 from runnerd.serving import Serving
 from runnerd.settings import ServerSettings, Settings, TrackingSettings
 from runnerd.store import Store
@@ -114,7 +114,7 @@ def services_of(
         store=store,
         storage=storage,
         tracker=tracker,
-        executor=cast(Executor, absent),
+        executors=cast(Executors, absent),
         environments=cast(Environments, absent),
         serving=cast(Serving, absent),
         health=HealthBoard(),
