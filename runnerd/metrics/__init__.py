@@ -7,6 +7,6 @@ background tasks last saw.
 from runnerd.metrics.history import History
 from runnerd.metrics.instruments import Metrics
 from runnerd.metrics.parts import measured
-from runnerd.metrics.standing import Exposition, Standing
+from runnerd.metrics.standing import Disk, Exposition, Standing
 
-__all__ = ["Exposition", "History", "Metrics", "Standing", "measured"]
+__all__ = ["Disk", "Exposition", "History", "Metrics", "Standing", "measured"]

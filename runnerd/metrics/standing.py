@@ -3,6 +3,7 @@
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from platform import python_version
+from typing import NamedTuple
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
@@ -16,10 +17,19 @@ from runnerd.store import QueueDepth
 PARTS = ("storage", "tracking", "executor")
 
 
+class Disk(NamedTuple):
+    """A file system's bytes, as ``shutil.disk_usage`` gives them."""
+
+    total: int
+    used: int
+    free: int
+
+
 @dataclass(frozen=True, slots=True)
 class Standing:
     """What the gauges read. ``queues`` have labels of their own; ``slots`` is how many jobs may
-    run here; ``workers`` and ``resolutions`` count by the words of their label."""
+    run here; ``disk`` measures the one under the data
+    folder; ``workers`` and ``resolutions`` count by the words of their label."""
 
     node: str
     queues: Collection[str]
@@ -27,6 +37,7 @@ class Standing:
     board: HealthBoard
     intake: Intake
     installed: Sequence[Installed]
+    disk: Callable[[], Disk]
     workers: Callable[[], Mapping[str, int]]
     resolutions: Callable[[], Mapping[str, int]]
 
@@ -38,6 +49,7 @@ class Standing:
         yield from _intake(self.intake, self.slots)
         yield from _health(self.board)
         yield from _hooks(self.installed)
+        yield from _disk(self.disk())
         yield _by_word(
             GaugeMetricFamily,
             "runnerd_model_workers",
@@ -179,6 +191,13 @@ def _health(board: HealthBoard) -> Iterator[Metric]:
         if part in board.sightings:
             probed.add_metric((part,), board.sightings[part].at.timestamp())
     yield from (healthy, probed)
+
+
+def _disk(disk: Disk) -> Iterator[Metric]:
+    free = "Bytes that are free on the file system of the data folder."
+    size = "Bytes that the file system of the data folder holds."
+    yield GaugeMetricFamily("runnerd_data_dir_free_bytes", free, value=disk.free)
+    yield GaugeMetricFamily("runnerd_data_dir_size_bytes", size, value=disk.total)
 
 
 def _hooks(installed: Iterable[Installed]) -> Iterator[Metric]:

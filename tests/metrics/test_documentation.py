@@ -6,7 +6,7 @@ from pathlib import Path
 
 from prometheus_client.core import Metric
 
-from runnerd.metrics import Exposition, Metrics, Standing
+from runnerd.metrics import Disk, Exposition, Metrics, Standing
 from runnerd.plugins import Condition, Health
 from runnerd.plugins.installed import Installed
 from runnerd.scheduler import Depths, HealthBoard, Intake, Sighting
@@ -38,6 +38,7 @@ def filled() -> list[Metric]:
         board=board,
         intake=Intake(),
         installed=[Installed("local", "runnerd", "1", "", built_in=True)],
+        disk=lambda: Disk(100, 60, 40),
         workers=lambda: {"idle": 1},
         resolutions=lambda: {"known": 1},
     )

@@ -1,5 +1,7 @@
 """The daemon's metrics, for Prometheus."""
 
+import shutil
+
 from aiohttp import web
 from prometheus_client import generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
@@ -7,7 +9,7 @@ from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 from runnerd.api.endpoints import Endpoint
 from runnerd.api.identity import METRICS_PATH
 from runnerd.api.services import SERVICES, Services
-from runnerd.metrics import Exposition, Standing
+from runnerd.metrics import Disk, Exposition, Standing
 
 
 async def metrics(request: web.Request) -> web.Response:
@@ -27,6 +29,7 @@ def exposition_of(services: Services) -> Exposition:
         board=services.health,
         intake=services.intake,
         installed=services.installed,
+        disk=lambda: Disk(*shutil.disk_usage(services.settings.data_dir)),
         workers=services.serving.census,
         resolutions=services.environments.resolutions,
     )
