@@ -11,13 +11,15 @@ class Abilities(BaseModel):
     """What one executor can do.
 
     ``images`` tells that it runs a job in an image of the job's choice. ``most`` is the most that
-    it can give to one job, None where nothing but its node limits that.
+    it can give to one job, None where nothing but its node limits that. ``engine`` is the identity
+    of an engine that other nodes reach too, None where attempts belong to the node.
     """
 
     model_config = ConfigDict(frozen=True)
 
     images: bool = False
     most: Resources | None = None
+    engine: str | None = None
 
     def can_give(self, asked: Resources) -> bool:
         """Tell whether a job that asks for this could ever run here."""
@@ -45,6 +47,10 @@ class NodeExecutors(BaseModel):
         """Tell whether a job that names this executor, or none, could ever run on the node."""
         abilities = self.named(executor)
         return abilities is not None and abilities.can_give(asked)
+
+    def by_engine(self) -> dict[str, str]:
+        """Name those whose engine other nodes reach too, by the engine's identity."""
+        return {able.engine: name for name, able in sorted(self.opened.items()) if able.engine}
 
     def in_words(self) -> str:
         """Name them, and what each can give where that is known: ``docker (at most 2 CPUs)``."""

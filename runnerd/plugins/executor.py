@@ -75,10 +75,12 @@ class Verdict(StrEnum):
 class ExecutorCapability(StrEnum):
     """What an executor may do beyond what all of them do.
 
-    ``capacity``: it knows the most that one attempt can be given.
+    ``capacity``: it knows the most that one attempt can be given. ``engine``: its engine is reached
+    from other machines too, so that a daemon there can carry on its attempts.
     """
 
     CAPACITY = "capacity"
+    ENGINE = "engine"
 
 
 class Executor(ABC):
@@ -123,7 +125,7 @@ class Executor(ABC):
       ``LAUNCH_FAILED`` and the reason in ``detail``.
     """
 
-    capabilities: ClassVar[frozenset[ExecutorCapability]] = frozenset()
+    capabilities: frozenset[ExecutorCapability] = frozenset()
     runs_images: ClassVar[bool] = False
 
     @abstractmethod
@@ -281,3 +283,19 @@ class Executor(ABC):
         - capacity-admits: An attempt that asks for no more than this can be launched.
         """
         raise NotImplementedError("an executor that declares CAPACITY has to give it")
+
+    async def engine(self) -> str:
+        """Give the engine's own identity; needs the capability ``ENGINE``.
+
+        It is the same from wherever the engine is reached, and no other engine has it: two clusters
+        differ in it, and two namespaces of one where an attempt of the one is not found from the
+        other. Called in the background, every half minute. When a node dies, a live daemon that
+        opened an executor of the same engine adopts the node's attempts.
+        Errors: ``BackendAway`` (the last answer stands).
+
+        - engine-shares-attempts: What one executor launched, another of the same engine, which has
+          a data folder of its own, adopts, watches, stops, reads and releases by its handle.
+        - engine-runs-once: What runs or has run in the engine is launched by no other executor of
+          it.
+        """
+        raise NotImplementedError("an executor that declares ENGINE has to give it")

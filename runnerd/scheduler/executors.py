@@ -1,7 +1,8 @@
 """The executors that a daemon has opened, and what the other daemons are told of them."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Awaitable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import TypeVar
 
 import anyio
 import structlog
@@ -12,6 +13,7 @@ from runnerd.scheduler.patience import answered
 from runnerd.store import Store, StoreAway
 
 LOOK_SECONDS = 30.0
+Told = TypeVar("Told")
 _log = structlog.get_logger(__name__)
 
 
@@ -58,8 +60,11 @@ async def keep_noted(executors: Executors, store: Store, node: str) -> None:
     while True:
         opened = executors.offered.opened
         for name, executor in executors.opened.items():
-            most = await _most(name, executor) or opened[name].most
-            opened[name] = Abilities(images=executor.runs_images, most=most)
+            opened[name] = Abilities(
+                images=executor.runs_images,
+                most=await _most(name, executor) or opened[name].most,
+                engine=await _engine(name, executor) or opened[name].engine,
+            )
         if opened != noted:
             try:
                 await store.note_executors(node, executors.offered)
@@ -72,10 +77,20 @@ async def keep_noted(executors: Executors, store: Store, node: str) -> None:
 async def _most(name: str, executor: Executor) -> Resources | None:
     if ExecutorCapability.CAPACITY not in executor.capabilities:
         return None
+    return await _told(name, "capacity", executor.capacity())
+
+
+async def _engine(name: str, executor: Executor) -> str | None:
+    if ExecutorCapability.ENGINE not in executor.capabilities:
+        return None
+    return await _told(name, "engine", executor.engine())
+
+
+async def _told(name: str, what: str, answer: Awaitable[Told]) -> Told | None:
     try:
-        return await answered(executor.capacity(), "tell its capacity")
+        return await answered(answer, f"tell its {what}")
     except PluginError as error:
-        _log.info("an executor does not tell its capacity", executor=name, why=str(error))
+        _log.info(f"an executor does not tell its {what}", executor=name, why=str(error))
     except Exception:  # a plugin's bug must not end the daemon
-        _log.exception("an executor could not tell its capacity", executor=name)
+        _log.exception(f"an executor could not tell its {what}", executor=name)
     return None

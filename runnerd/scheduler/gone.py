@@ -1,4 +1,4 @@
-"""Nodes that are gone: who releases them by the stated policy, and what they stop on return."""
+"""Nodes that are gone: who takes their jobs, by which policy, and what they stop on return."""
 
 from collections.abc import Collection, Sequence
 from datetime import datetime
@@ -18,6 +18,8 @@ STOPPING_SECONDS = 1.0
 # So often in a row a node must be seen not to move, beside the time of the policy: where the
 # database was away for everybody, those who live are seen again before that.
 LOOKS = 7
+# What an engine still has is found there, whoever looks: two missed heartbeats are enough.
+SHARED_LOOKS = 3
 POLICY = "nodes.release_after_seconds of the node {node!r}"
 _log = structlog.get_logger(__name__)
 
@@ -67,9 +69,13 @@ async def _is_over(parts: Parts, attempt: Attempt, in_hand: bool) -> bool:
 
 
 class Vigil:
-    """Counts how often in a row each node that is away was seen not to move."""
+    """Counts how often in a row each node that is away was seen not to move.
 
-    def __init__(self) -> None:
+    One is told once it was ``enough`` looks.
+    """
+
+    def __init__(self, enough: int) -> None:
+        self._enough = enough
         self._looks: dict[str, tuple[datetime, int]] = {}
 
     def forget(self) -> None:
@@ -84,12 +90,12 @@ class Vigil:
             if not node.alive and node.live_jobs:
                 looks[node.name] = (node.seen_at, count + 1 if seen_at == node.seen_at else 1)
         self._looks = looks
-        return [name for name, (_, count) in looks.items() if count >= LOOKS]
+        return [name for name, (_, count) in looks.items() if count >= self._enough]
 
 
 async def release_the_silent(parts: Parts, intake: Intake) -> None:
     """Release nodes that were not seen for the stated time; runs until it is cancelled."""
-    terms, vigil = parts.terms, Vigil()
+    terms, vigil = parts.terms, Vigil(LOOKS)
     while terms.release_after is not None:
         try:
             for name in vigil.look(await parts.store.list_nodes()):
@@ -109,3 +115,18 @@ async def _release(parts: Parts, intake: Intake, name: str, after: float) -> Non
         return
     intake.given = True
     _log.warning("a silent node was released", node=name, jobs=list(done.jobs))
+
+
+async def carry_on_for_the_dead(parts: Parts, intake: Intake) -> None:
+    """Take jobs whose node died from engines that this node reaches too; runs until cancelled."""
+    node, vigil = parts.terms.offer.node, Vigil(SHARED_LOOKS)
+    while True:
+        engines = parts.executors.offered.by_engine()
+        try:
+            dead = vigil.look(await parts.store.list_nodes()) if engines else []
+            if dead and (taken := await parts.store.take_from_the_dead(dead, node, engines)):
+                intake.given = True
+                _log.warning("jobs of dead nodes are carried on", nodes=dead, jobs=taken)
+        except StoreAway:
+            vigil.forget()
+        await anyio.sleep(LOOK_SECONDS)

@@ -9,7 +9,11 @@ from anyio.abc import TaskGroup, TaskStatus
 
 from runnerd.plugins import FailJob
 from runnerd.scheduler.attempt import AttemptCarrier
-from runnerd.scheduler.gone import release_the_silent, stop_what_was_released
+from runnerd.scheduler.gone import (
+    carry_on_for_the_dead,
+    release_the_silent,
+    stop_what_was_released,
+)
 from runnerd.scheduler.intake import Intake
 from runnerd.scheduler.patience import passes
 from runnerd.scheduler.terms import Parts
@@ -61,6 +65,7 @@ class Scheduler:
             group.start_soon(self._sweep)
             group.start_soon(stop_what_was_released, self._parts, self._carried_attempts)
             group.start_soon(release_the_silent, self._parts, self._intake)
+            group.start_soon(carry_on_for_the_dead, self._parts, self._intake)
             with self._store.changes() as changes:
                 while True:
                     try:

@@ -14,7 +14,7 @@ def node(name: str, seconds: float = 0, *, alive: bool = False, live_jobs: int =
 
 
 def test_a_node_is_told_after_enough_looks_in_a_row() -> None:
-    vigil = Vigil()
+    vigil = Vigil(LOOKS)
     told = [
         vigil.look([node("a"), node("lives", alive=True), node("empty", live_jobs=0)])
         for _ in range(LOOKS + 1)
@@ -23,7 +23,7 @@ def test_a_node_is_told_after_enough_looks_in_a_row() -> None:
 
 
 def test_a_sign_of_life_begins_the_count_anew() -> None:
-    vigil = Vigil()
+    vigil = Vigil(LOOKS)
     for _ in range(LOOKS - 1):
         vigil.look([node("a")])
     assert vigil.look([node("a", 5)]) == []
@@ -33,7 +33,7 @@ def test_a_sign_of_life_begins_the_count_anew() -> None:
 
 
 def test_a_database_that_was_away_begins_the_count_anew() -> None:
-    vigil = Vigil()
+    vigil = Vigil(LOOKS)
     for _ in range(LOOKS - 1):
         vigil.look([node("a")])
     vigil.forget()
