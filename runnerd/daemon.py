@@ -18,9 +18,10 @@ from runnerd.environments import Environments
 from runnerd.hardening import hide_memory
 from runnerd.holding import hold_data_dir
 from runnerd.jobs import Capacity, Cause
-from runnerd.listening import DaemonRefuses, bind, is_loopback, node_url_of, origin_of
+from runnerd.listening import DaemonRefuses, bind, handed_over, is_loopback, node_url_of, origin_of
 from runnerd.log import configure
 from runnerd.metrics import History, Metrics, measured
+from runnerd.notifying import READY, STOPPING, feed_watchdog, notify
 from runnerd.plugins import Executor, Health, PluginContext, PluginError, Storage, Tracker
 from runnerd.plugins.listeners import Listeners
 from runnerd.plugins.loader import PluginMisconfigured, Plugins, PluginUnknown, load_plugins
@@ -56,6 +57,7 @@ def run(loaded: Loaded) -> int:
     """
     settings = loaded.settings
     configure(settings.log.level, settings.log.format)
+    faulthandler.enable()  # what systemd's watchdog kills says where it hung
     os.umask(0o077)
     hide_memory()
     with hold_data_dir(settings.data_dir):
@@ -97,8 +99,11 @@ async def _serve_until(
             jobs_recovered=found,
             recovery_seconds=recovery,
         )
+        group.start_soon(feed_watchdog)
+        notify(READY, f"STATUS=listens on {services.origin}")
         await anext(signals)
         stopping.set()
+        notify(STOPPING)
         _log.info("runnerd stops; running jobs go on")
         # Whatever hangs, the process ends, and says where it hung: jobs don't depend on it.
         faulthandler.dump_traceback_later(STOP_SECONDS, exit=True)
@@ -118,9 +123,10 @@ async def _build(
     settings: Settings, parts: AsyncExitStack, stopping: Callable[[], bool]
 ) -> tuple[Services, Scheduler, socket.socket]:
     store = await parts.enter_async_context(Store(settings.database_url()))
-    loopback = is_loopback(settings.server.host)
-    await _check_exposure(settings, store, loopback=loopback)
-    listener = parts.enter_context(bind(settings.server.host, settings.server.port))
+    given = handed_over()
+    listener = parts.enter_context(given or bind(settings.server.host, settings.server.port))
+    loopback = is_loopback(listener.getsockname()[0] if given else settings.server.host)
+    await _check_exposure(store, listener, settings, loopback=loopback)
     origin = origin_of(settings.server, listener)
     place = place_of(settings.data_dir)
     url = node_url_of(settings.server, listener)
@@ -201,11 +207,14 @@ async def _open(part: Part) -> None:
         ) from error
 
 
-async def _check_exposure(settings: Settings, store: Store, *, loopback: bool) -> None:
+async def _check_exposure(
+    store: Store, listener: socket.socket, settings: Settings, *, loopback: bool
+) -> None:
     if loopback or settings.server.allow_unauthenticated or await store.has_tokens():
         return
+    host = listener.getsockname()[0]
     raise DaemonRefuses(
-        f"{settings.server.host} can be reached from other machines and no token exists: make one "
+        f"{host} can be reached from other machines and no token exists: make one "
         "with `runnerd token create NAME` (same --data-dir), listen on 127.0.0.1, or set "
         "server.allow_unauthenticated = true to let anybody who reaches it run code here"
     )

@@ -1,9 +1,12 @@
 """Where the daemon listens, and under what address others reach it."""
 
 import ipaddress
+import os
 import socket
 
 from runnerd.settings import ServerSettings
+
+_FIRST_HANDED_OVER = 3
 
 
 class DaemonRefuses(Exception):
@@ -34,6 +37,25 @@ def bind(host: str, port: int) -> socket.socket:
             f"can't listen on {host}:{port}: {error.strerror or error}. Choose another address "
             "with --host and --port, or stop what uses it"
         ) from error
+    return listener
+
+
+def handed_over() -> socket.socket | None:
+    """Take the socket on which systemd listens for the daemon; None where it does not.
+
+    Clients who come while the daemon restarts wait in it. That is sd_listen_fds(3). Raises
+    ``DaemonRefuses`` where there is more than one, or one that is no TCP socket.
+    """
+    if os.environ.get("LISTEN_PID") != str(os.getpid()):
+        return None
+    os.set_inheritable(_FIRST_HANDED_OVER, False)
+    listener = socket.socket(fileno=_FIRST_HANDED_OVER)
+    usable = listener.family in (socket.AF_INET, socket.AF_INET6)
+    if os.environ.get("LISTEN_FDS") != "1" or not usable or listener.type != socket.SOCK_STREAM:
+        raise DaemonRefuses(
+            "the socket unit must hand over one TCP socket: give it one ListenStream= with an "
+            "address and a port"
+        )
     return listener
 
 

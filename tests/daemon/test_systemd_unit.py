@@ -34,3 +34,19 @@ def test_systemd_takes_it(tmp_path: Path) -> None:
     )
     assert verified.returncode == 0, verified.stderr
     assert copy.name not in verified.stderr, verified.stderr
+
+
+def test_it_is_as_closed_as_the_page_says() -> None:
+    analyze = shutil.which("systemd-analyze")
+    if analyze is None:
+        pytest.skip("systemd-analyze is not installed")
+    scored = subprocess.run(
+        [analyze, "security", "--offline=true", "--no-pager", str(UNIT)],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+    )
+    score = scored.stdout.splitlines()[-1].split(": ")[1].split()[0]
+    page = UNIT.parents[2] / "docs" / "operations.md"
+    assert f"exposure of {score}" in " ".join(page.read_text().split())
