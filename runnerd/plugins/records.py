@@ -73,8 +73,16 @@ class AttemptFolder:
 def read(path: Path) -> dict[str, Any] | None:
     """Give a record, or None where it is not there, not yet whole, or no record at all."""
     try:
-        record = json.loads(path.read_bytes())
-    except (FileNotFoundError, IsADirectoryError, ValueError):
+        return record_in(path.read_bytes())
+    except (FileNotFoundError, IsADirectoryError):
+        return None
+
+
+def record_in(content: bytes) -> dict[str, Any] | None:
+    """Give the record that a file holds, None where it is not whole, or no record at all."""
+    try:
+        record = json.loads(content)
+    except ValueError:
         return None
     return record if isinstance(record, dict) else None
 
@@ -93,7 +101,11 @@ def whole(record: dict[str, Any] | None, key: str) -> int | None:
 
 def read_outcome(folder: AttemptFolder) -> Outcome | None:
     """Give the recorded end of an attempt, or None where there is none that can be read."""
-    record = read(folder.exit)
+    return outcome_in(read(folder.exit))
+
+
+def outcome_in(record: dict[str, Any] | None) -> Outcome | None:
+    """Give the end that an exit record tells, None where there is none that can be read."""
     if record is None or record.get("cause") not in list(Cause):
         return None
     return Outcome(
@@ -194,11 +206,22 @@ def prepare(
     folder.work.mkdir(mode=0o700)
     with open(folder.stop, "wb", opener=_private) as file:
         file.write(b" " * STOP_BYTES)
-    name = safe_name(request.script_name)
-    (folder.work / name).write_text(request.script, encoding="utf-8", newline="")
-    record = {
+    record = request_record(request, engine_variables=engine_variables)
+    script = folder.work / record["script_name"]
+    script.write_text(request.script, encoding="utf-8", newline="")
+    write_durably(folder.request, record)
+
+
+def request_record(
+    request: LaunchRequest, *, engine_variables: Collection[str] = ()
+) -> dict[str, Any]:
+    """Give what stands in ``request.json``, for an executor that carries it to the runner itself.
+
+    It holds the job's secrets. The script belongs into ``work/``, by the ``script_name`` in it.
+    """
+    return {
         "attempt_id": request.attempt_id,
-        "script_name": name,
+        "script_name": safe_name(request.script_name),
         "environment": asdict(request.environment),
         "timeout": request.timeout,
         "grace_seconds": request.grace_seconds,
@@ -206,7 +229,6 @@ def prepare(
         "variables": dict(request.variables),
         "engine_variables": list(engine_variables),
     }
-    write_durably(folder.request, record)
 
 
 def _require_room(folder: AttemptFolder) -> None:
@@ -236,12 +258,15 @@ __all__ = [
     "clear",
     "last_words",
     "number",
+    "outcome_in",
     "output_size",
     "prepare",
     "read",
     "read_outcome",
     "read_output",
     "read_progress",
+    "record_in",
+    "request_record",
     "safe_name",
     "whole",
     "write_durably",

@@ -1,7 +1,8 @@
-"""The file that runs beside the script. Standard library only, Python 3.8 and newer."""
+"""The files that run beside the script. Standard library only, Python 3.8 and newer."""
 
 from pathlib import Path
 
 RUNNER_FILE = Path(__file__).with_name("runner.py")
+POD_FILE = Path(__file__).with_name("pod.py")
 
-__all__ = ["RUNNER_FILE"]
+__all__ = ["POD_FILE", "RUNNER_FILE"]

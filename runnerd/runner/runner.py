@@ -291,14 +291,19 @@ def oom_kills() -> int:
 
 
 def cgroup_files() -> Iterator[str]:
-    """Give the files in which the own cgroup counts its kills, of both versions of cgroups."""
+    """Give the files in which the own cgroup counts its kills, of both versions of cgroups.
+
+    In a container the path may be that of the host, and its own cgroup lies at the root.
+    """
     with open("/proc/self/cgroup", encoding="utf-8") as file:
         for line in file:
             _, controllers, path = line.rstrip("\n").split(":", 2)
             if controllers == "":
                 yield "/sys/fs/cgroup" + path.rstrip("/") + "/memory.events"
+                yield "/sys/fs/cgroup/memory.events"
             elif "memory" in controllers.split(","):
                 yield "/sys/fs/cgroup/memory" + path.rstrip("/") + "/memory.oom_control"
+                yield "/sys/fs/cgroup/memory/memory.oom_control"
 
 
 # Environments

@@ -1,0 +1,14 @@
+// What holds a pod's namespaces open: it sleeps until it is told to end.
+package main
+
+import (
+	"os"
+	"os/signal"
+	"syscall"
+)
+
+func main() {
+	ending := make(chan os.Signal, 1)
+	signal.Notify(ending, syscall.SIGINT, syscall.SIGTERM)
+	<-ending
+}

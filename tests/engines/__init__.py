@@ -1,0 +1,1 @@
+"""Real engines of the tests' own."""

@@ -1,0 +1,1 @@
+"""Tests of the kubernetes executor, in a real cluster."""
