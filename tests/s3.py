@@ -27,11 +27,16 @@ SECRET_KEY = "tests-only-secret-8Qz"
 
 @dataclass
 class S3Server:
-    """``folder`` holds a folder for each bucket, ``port`` stays the same over restarts."""
+    """``folder`` holds a folder for each bucket, ``port`` stays the same over restarts.
+
+    With ``streams`` a part is written to the disk as it comes, so that objects may be large; one
+    that came damaged ends the whole upload then, which S3 itself doesn't do.
+    """
 
     program: str
     folder: Path
     port: int
+    streams: bool = False
     process: subprocess.Popen[bytes] | None = field(default=None, repr=False)
 
     @property
@@ -60,6 +65,8 @@ class S3Server:
     def start(self) -> None:
         command = [self.program, "serve", "s3", "--config", "/dev/null", "--quiet"]
         command += ["--auth-key", f"{ACCESS_KEY},{SECRET_KEY}", "--addr", f"127.0.0.1:{self.port}"]
+        if not self.streams:
+            command.append("--disable-multipart-streaming")
         command.append(str(self.folder))
         self.process = subprocess.Popen(command, stderr=subprocess.DEVNULL, start_new_session=True)
         wait_until_listening(self.process, self.port)

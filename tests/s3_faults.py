@@ -5,7 +5,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -141,12 +141,18 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _pass_on(self, body: bytes, fault: Fault, carries: bool) -> None:
         connection = http.client.HTTPConnection("127.0.0.1", self.upstream, timeout=60)
-        connection.putrequest(self.command, self.path, skip_host=True, skip_accept_encoding=True)
-        for name, value in self.headers.items():
-            if name.lower() != "expect":
-                connection.putheader(name, value)
-        connection.endheaders(body or None)
-        answer = connection.getresponse()
+        with closing(connection):
+            connection.putrequest(
+                self.command, self.path, skip_host=True, skip_accept_encoding=True
+            )
+            for name, value in self.headers.items():
+                if name.lower() != "expect":
+                    connection.putheader(name, value)
+            connection.endheaders(body or None)
+            with connection.getresponse() as answer:
+                self._give(answer, Fault(anything) if carries else fault)
+
+    def _give(self, answer: http.client.HTTPResponse, fault: Fault) -> None:
         self.send_response(answer.status)
         for name, value in answer.getheaders():
             if name.lower() not in ("date", "server", "connection", "transfer-encoding"):
@@ -154,8 +160,7 @@ class _Handler(BaseHTTPRequestHandler):
         if answer.length is None and self.command != "HEAD":
             self.send_header("Connection", "close")
         self.end_headers()
-        self._send(answer, Fault(anything) if carries else fault)
-        connection.close()
+        self._send(answer, fault)
 
     def _send(self, answer: http.client.HTTPResponse, fault: Fault) -> None:
         sent = 0
