@@ -11,7 +11,14 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import adoption, full_store, seed_example, status_latency, submissions
+from benchmarks import (
+    adoption,
+    full_store,
+    s3_transfer,
+    seed_example,
+    status_latency,
+    submissions,
+)
 from benchmarks.numbers import Measurement
 from scripts.daemon import Daemon, NotWorking, empty_folder, running
 
@@ -24,6 +31,7 @@ ALL: dict[str, Callable[[Daemon], Measurement]] = {
     "status_latency": status_latency.measure,
     "full_store": full_store.measure,
     "adoption": adoption.measure,
+    "s3_transfer": s3_transfer.measure,
 }
 
 

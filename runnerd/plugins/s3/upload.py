@@ -63,22 +63,20 @@ async def upload(target: Target, body: AsyncIterator[bytes], size: int | None) -
     return length
 
 
-async def in_parts(body: AsyncIterator[bytes], part_bytes: int) -> AsyncIterator[bytes]:
+async def in_parts(body: AsyncIterator[bytes], part_bytes: int) -> AsyncIterator[bytearray]:
     """Give a body in parts of one size, the last of them shorter, perhaps empty."""
-    pieces: list[memoryview] = []
-    length = 0
+    part = bytearray()
     async for piece in body:
         rest = memoryview(piece)
-        while length + len(rest) >= part_bytes:
-            missing = part_bytes - length
-            pieces.append(rest[:missing])
+        while len(part) + len(rest) >= part_bytes:
+            missing = part_bytes - len(part)
+            part += rest[:missing]
             rest = rest[missing:]
-            part, pieces, length = b"".join(pieces), [], 0
-            yield part
-            del part  # it is the sender's now, who lets it go when it has arrived
-        pieces.append(rest)
-        length += len(rest)
-    yield b"".join(pieces)
+            full, part = part, bytearray()
+            yield full
+            del full  # it is the sender's now, who lets it go when it has arrived
+        part += rest
+    yield part
 
 
 def _require(key: str, length: int, size: int | None) -> None:
@@ -86,12 +84,12 @@ def _require(key: str, length: int, size: int | None) -> None:
         raise Refused(f"{key!r} was announced with {size} bytes, but {length} came: send it again")
 
 
-async def _put_whole(target: Target, data: bytes) -> None:
+async def _put_whole(target: Target, data: bytearray) -> None:
     def put(client: "S3Client") -> None:
         client.put_object(
             Bucket=target.bucket,
             Key=target.name,
-            Body=data,
+            Body=bytes(data),
             ContentMD5=header_of(data),
             Metadata={WHOLE_MD5: md5_of(data).hexdigest()},
             **target.options,
@@ -111,7 +109,7 @@ class _Multipart:
         self._under_way: dict[asyncio.Task[str], int] = {}
         self._etags: dict[int, str] = {}
 
-    async def send(self, data: bytes) -> None:
+    async def send(self, data: bytearray) -> None:
         """Send the next part, beside the ones before it; the upload begins with the first."""
         if not data:
             return
@@ -133,7 +131,7 @@ class _Multipart:
             for task in done:
                 self._etags[self._under_way.pop(task)] = task.result()
 
-    async def _part(self, number: int, data: bytes) -> str:
+    async def _part(self, number: int, data: bytearray) -> str:
         target = self._target
 
         def send(client: "S3Client") -> str:
@@ -142,7 +140,7 @@ class _Multipart:
                 Key=target.name,
                 UploadId=self._id,
                 PartNumber=number,
-                Body=data,
+                Body=data,  # type: ignore[arg-type]  # boto3 takes it, and copies nothing
                 ContentMD5=header_of(data),
             )
             return answer["ETag"]
