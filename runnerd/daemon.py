@@ -42,6 +42,7 @@ from runnerd.seating import place_of, seated
 from runnerd.serving import Serving
 from runnerd.settings import Loaded, Settings
 from runnerd.store import Offer, Store, StoreProblem
+from runnerd.traces import Sender, tracing
 
 OPEN_SECONDS = 60.0
 CLOSE_SECONDS = 30.0
@@ -135,6 +136,8 @@ async def _build(
     executors = _executors(settings, plugins, origin, metrics)
     offer = _offer(settings, executors)
     store.observe(History(metrics, settings.queue_names()).count)
+    if settings.traces.endpoint is not None:
+        await parts.enter_async_context(tracing(store, _sender(settings)))
     await parts.enter_async_context(seated(store, offer, url, place, metrics=metrics))
     backend = measured(_storage(settings, plugins, origin), Storage, "storage", metrics)
     kept = LocalStorage(settings.data_dir / "undelivered")
@@ -218,6 +221,18 @@ async def _check_exposure(
         "with `runnerd token create NAME` (same --data-dir), listen on 127.0.0.1, or set "
         "server.allow_unauthenticated = true to let anybody who reaches it run code here"
     )
+
+
+def _sender(settings: Settings) -> Sender:
+    traces = settings.traces
+    try:
+        from runnerd.traces.otlp import OtlpSender  # noqa: PLC0415  # an extra: it may be missing
+    except ImportError as missing:
+        raise DaemonRefuses(
+            f'traces.endpoint is set, and {missing.name} is missing: pip install "runnerd[otel]", '
+            "or take the setting out"
+        ) from missing
+    return OtlpSender(str(traces.endpoint), traces.sample_ratio, settings.node)
 
 
 def _context(settings: Settings, name: str, origin: str) -> PluginContext:

@@ -55,13 +55,18 @@ async def stamp(request: web.Request, response: web.StreamResponse) -> None:
         _count(request, response.status)
 
 
+def seconds_since_begun(request: web.Request) -> float:
+    """Tell how long ago the request's head was there."""
+    return time.monotonic() - request[_BEGUN]
+
+
 def _count(request: web.Request, status: int) -> None:
     metrics = request.app[SERVICES].metrics
     method = request.method if request.method in _METHODS else "other"
     resource = request.match_info.route.resource
     route = "none" if resource is None else resource.canonical
     metrics.requests.labels(method, route, str(status)).inc()
-    metrics.request_seconds.labels(route).observe(time.monotonic() - request[_BEGUN])
+    metrics.request_seconds.labels(route).observe(seconds_since_begun(request))
 
 
 async def _answered(request: web.Request, handler: Handler) -> web.StreamResponse:

@@ -38,7 +38,7 @@ from runnerd.plugins import (
 from runnerd.scheduler.archive import archive_log
 from runnerd.scheduler.beside import beside
 from runnerd.scheduler.delivering import deliver, made_in
-from runnerd.scheduler.finish import Result, close_runs, collect
+from runnerd.scheduler.finish import Result, close_runs, collect, took
 from runnerd.scheduler.patience import answered, passes
 from runnerd.scheduler.terms import Parts
 from runnerd.scheduler.variables import script_variables
@@ -298,9 +298,12 @@ class AttemptCarrier:
         state = JobState.COMPLETED if outcome.succeeded else JobState.FAILED
         if self._was_cancelled(outcome):
             state = JobState.CANCELLED
+        times = [anyio.current_time()]
         if self._handle is not None:
             await archive_log(self._storage, self._executor, self._claim.attempt)
+        times.append(anyio.current_time())
         result = await self._collect_in_time(outcome)
+        times.append(anyio.current_time())
         if result.error is not None and state is JobState.COMPLETED:
             state = JobState.FAILED
         error = error or result.error
@@ -309,7 +312,7 @@ class AttemptCarrier:
         )
         if parked:
             error = f"{error}; parked after {job.attempt} attempts: release it once that is mended"
-        await self._end(state, error, result, parked=parked)
+        await self._end(state, error, result, parked=parked, told=took(*times))
         handle = self._handle
         if handle is not None:
             await answered(self._executor.release(handle), "release an attempt")
@@ -370,6 +373,7 @@ class AttemptCarrier:
         result: Result | None = None,
         *,
         parked: bool = False,
+        told: dict[str, float] | None = None,
     ) -> None:
         result = result or Result()
         await self._store.finish(
@@ -381,6 +385,7 @@ class AttemptCarrier:
             model_version=result.model_version,
             warnings=result.warnings,
             parked=parked,
+            told=told,
         )
         self._state = state
         if result.model_version is not None:

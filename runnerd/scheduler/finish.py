@@ -77,6 +77,14 @@ async def last_model(tracker: Tracker, makings: Makings) -> RunModel | None:
     return max(found, key=lambda model: order.get(model.model_id or "", -1), default=None)
 
 
+def took(begun: float, archived: float, registered: float) -> dict[str, float]:
+    """Give for a job's history how long the steps of its end took, from moments in seconds."""
+    return {
+        "archive_seconds": round(archived - begun, 3),
+        "register_seconds": round(registered - archived, 3),
+    }
+
+
 def version_tags(job: Job) -> dict[str, str]:
     """Give the tags of a model version that this job made."""
     tags = {**job.specification.tags, "runnerd.job_id": job.id}

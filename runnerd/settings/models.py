@@ -234,6 +234,13 @@ class LogSettings(Section):
     format: Literal["auto", "console", "json"] = "auto"
 
 
+class TracesSettings(Section):
+    """``[traces]``: where each job's trace is sent; nowhere without an ``endpoint``."""
+
+    endpoint: Annotated[str, Field(pattern=r"^https?://[^/]+/")] | None = None
+    sample_ratio: float = Field(1.0, ge=0, le=1)
+
+
 class MetricsSettings(Section):
     """``[metrics]``: who may read them, besides operators."""
 
@@ -258,6 +265,7 @@ class Settings(Section):
     serving: ServingSettings = ServingSettings()
     log: LogSettings = LogSettings()
     metrics: MetricsSettings = MetricsSettings()
+    traces: TracesSettings = TracesSettings()
     loader: LoaderSettings = LoaderSettings()
     plugins: dict[str, dict[str, Any]] = {}
 

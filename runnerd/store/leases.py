@@ -221,11 +221,12 @@ class Leases(StorePart):
         model_version: str | None = None,
         warnings: Sequence[str] = (),
         parked: bool = False,
+        told: Mapping[str, Any] | None = None,
     ) -> None:
         """Store the result and let go of the lease, in one transaction.
 
         Without a ``run_id`` the job keeps the run that it is known by. A ``parked`` one waits
-        for a person to release it.
+        for a person to release it. ``told`` is for the line in its history.
         """
         known = {} if run_id is None else {"run_id": run_id}
         async with self._write() as connection:
@@ -237,6 +238,7 @@ class Leases(StorePart):
                 lease=claim.lease,
                 kind="parked" if parked else new.value,
                 reason=error or "",
+                data=told,
                 values={
                     "lease_token": None,
                     "lease_expires_at": None,

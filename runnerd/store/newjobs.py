@@ -3,7 +3,7 @@
 import hashlib
 import json
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -25,10 +25,14 @@ def _new_id() -> str:
 
 @dataclass(frozen=True, slots=True)
 class NewJob:
-    """A job that is to be stored, unless its ``key`` has made one before."""
+    """A job that is to be stored, unless its ``key`` has made one before.
+
+    ``origin`` is what its history's first line says of where it comes from.
+    """
 
     specification: JobSpecification
     key: str | None
+    origin: Mapping[str, Any] = field(default_factory=dict)
     id: str = field(default_factory=_new_id)
 
 
@@ -109,7 +113,7 @@ async def _insert(connection: AsyncConnection, fresh: Sequence[NewJob]) -> dict[
     if tags:
         await connection.execute(insert(job_tags), tags)
     if made:
-        await _write_events(connection, [rows[new.id] for new in made])
+        await _write_events(connection, [(rows[new.id], new.origin) for new in made])
     return {
         new.id: Job(new.id, new.specification, JobState.QUEUED, rows[new.id]["created_at"])
         for new in made
@@ -139,7 +143,9 @@ def _row_of(new: NewJob) -> dict[str, Any]:
     }
 
 
-async def _write_events(connection: AsyncConnection, stored: Sequence[dict[str, Any]]) -> None:
+async def _write_events(
+    connection: AsyncConnection, stored: Sequence[tuple[dict[str, Any], Mapping[str, Any]]]
+) -> None:
     lines: dict[str, dict[str, Any]] = {
         row["id"]: {
             "job_id": row["id"],
@@ -148,9 +154,9 @@ async def _write_events(connection: AsyncConnection, stored: Sequence[dict[str, 
             "kind": "submitted",
             "state": JobState.QUEUED,
             "reason": "",
-            "data": {},
+            "data": dict(origin),
         }
-        for row in stored
+        for row, origin in stored
     }
     written = insert(events).returning(events.c.id, events.c.job_id)
     for row in await connection.execute(written, list(lines.values())):

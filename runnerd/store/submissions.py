@@ -2,9 +2,9 @@
 
 import base64
 import binascii
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from sqlalchemy import func, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -40,10 +40,17 @@ class Submissions(StorePart):
         self._intake = GroupCommit(self._store)
 
     async def submit(
-        self, specification: JobSpecification, *, idempotency_key: str | None = None
+        self,
+        specification: JobSpecification,
+        *,
+        idempotency_key: str | None = None,
+        origin: Mapping[str, Any] | None = None,
     ) -> Submission:
-        """Store a job durably. Raises ``IdempotencyConflict`` and ``StoreAway``."""
-        return await self._intake.ask(NewJob(specification, idempotency_key))
+        """Store a job durably. Raises ``IdempotencyConflict`` and ``StoreAway``.
+
+        ``origin`` is for the first line of its history: how it came here.
+        """
+        return await self._intake.ask(NewJob(specification, idempotency_key, origin or {}))
 
     async def _store(self, wanted: Sequence[NewJob]) -> Sequence[Submission | StoreProblem]:
         async with self._write() as connection:

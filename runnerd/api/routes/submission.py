@@ -10,6 +10,7 @@ from runnerd.api.forms import read_form
 from runnerd.api.places import place_of
 from runnerd.api.problems import Fault
 from runnerd.api.queries import idempotency_key_of
+from runnerd.api.requests import seconds_since_begun
 from runnerd.api.schemas.common import OVERRIDDEN_TAGS
 from runnerd.api.schemas.training import (
     OVERRIDDEN_VARIABLES,
@@ -22,6 +23,7 @@ from runnerd.api.scripts import safe_name, script_in, script_of
 from runnerd.api.services import SERVICES, Services
 from runnerd.environments import check_requirements
 from runnerd.jobs import JobSpecification
+from runnerd.traces import read_traceparent
 
 _log = structlog.get_logger(__name__)
 
@@ -52,7 +54,9 @@ async def upload(request: web.Request) -> web.Response:
         executor=place.executor,
         image=place.image,
     )
-    submission = await services.store.submit(specification, idempotency_key=key)
+    submission = await services.store.submit(
+        specification, idempotency_key=key, origin=_origin_of(request)
+    )
     if submission.created:
         _log.info("job submitted", job_id=submission.job.id, queue=place.queue)
     return json_answer(
@@ -60,6 +64,13 @@ async def upload(request: web.Request) -> web.Response:
         status=202,
         headers={"Location": f"/mlops/training/jobs/{submission.job.id}"},
     )
+
+
+def _origin_of(request: web.Request) -> dict[str, object]:
+    """Tell for the job's history how long the submission took, and whose trace it is part of."""
+    origin: dict[str, object] = {"submit_seconds": round(seconds_since_begun(request), 3)}
+    traceparent = request.headers.get("traceparent", "")
+    return origin | ({"traceparent": traceparent} if read_traceparent(traceparent) else {})
 
 
 def _or_default(given: int | None, default: int) -> int:
