@@ -65,6 +65,8 @@ def diagnose(outcome: Outcome, specification: JobSpecification, log_tail: str) -
         return _of_exit(outcome.exit_code, log_tail)
     if outcome.cause is Cause.SIGNALLED:
         return _of_signal(outcome.signal)
+    if outcome.cause is Cause.CANCELLED and outcome.detail:
+        return f"cancelled: {outcome.detail}"
     if outcome.cause is Cause.LOST and outcome.detail == NODE_RELEASED:
         return f"the job was lost: {NODE_RELEASED}; submit it again"
     return _OTHER[outcome.cause].format(

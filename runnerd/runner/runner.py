@@ -5,6 +5,7 @@ Commands::
     runner.py run FOLDER             run the attempt in FOLDER, in the foreground
     runner.py launch FOLDER LOCK_FD  the same, detached; prints {"pid": ...} once it is on its way
     runner.py build PLAN.json        build an environment; prints {"folder", "built", "seconds"}
+    runner.py sweep ATTEMPT_ID       kill what a runner that was killed has left of its attempt
     runner.py check                  find out whether this machine can do all of it
 
 FOLDER holds ``request.json`` and ``work/`` with the script. The runner adds, in this order:
@@ -268,6 +269,19 @@ def frozen_descendants() -> set[int]:
         send(fresh, signal.SIGSTOP)
         frozen |= fresh
     return frozen
+
+
+def marked_processes(mark: bytes) -> list[int]:
+    """Give the pids of all processes that were started with this variable, written NAME=value."""
+    found = []
+    for name in os.listdir("/proc"):
+        try:
+            with open("/proc/%s/environ" % name, "rb") as file:
+                if name.isdigit() and mark in file.read().split(b"\0"):
+                    found.append(int(name))
+        except OSError:  # it has ended, or is another user's
+            continue
+    return found
 
 
 def sleep(seconds: float) -> int | None:
@@ -656,6 +670,20 @@ def build(plan_file: str) -> None:
     print(json.dumps({"folder": folder, "built": built, "seconds": seconds}))
 
 
+def sweep(attempt_id: str) -> None:
+    """Kill whatever bears an attempt's mark, until nothing does."""
+    mark = ("RUNNERD_ATTEMPT_ID=" + attempt_id).encode()
+    deadline = time.monotonic() + SWEEP_SECONDS
+    while True:
+        left = marked_processes(mark)
+        if not left:
+            return
+        if time.monotonic() > deadline:
+            raise TimeoutError("some processes of the script could not be killed: %s" % left)
+        send(left, signal.SIGKILL)
+        time.sleep(LOCK_POLL_SECONDS)
+
+
 def check() -> None:
     """Use what the other commands need of the machine, and fail where it is not there."""
     prepare_process()
@@ -669,6 +697,7 @@ def main(argv: list[str]) -> int:
         ("run", 1): run_in_foreground,
         ("launch", 2): launch,
         ("build", 1): build,
+        ("sweep", 1): sweep,
         ("check", 0): check,
     }
     command = commands.get((argv[0], len(argv) - 1)) if argv else None

@@ -60,6 +60,25 @@ def test_an_unknown_command_is_explained() -> None:
     assert "run FOLDER" in errors
 
 
+def test_a_sweep_kills_what_bears_the_attempts_mark_and_nothing_else() -> None:
+    command = ["sleep", "60"]
+    marked = [
+        subprocess.Popen(command, env={"RUNNERD_ATTEMPT_ID": "a"}, start_new_session=True)
+        for _ in range(2)
+    ]
+    other = subprocess.Popen(command, env={"RUNNERD_ATTEMPT_ID": "ab"})
+    try:
+        with start_runner("sweep", "a") as process:
+            _, errors = process.communicate(timeout=30)
+        assert (process.returncode, errors) == (0, "")
+        assert [each.wait(timeout=10) for each in marked] == [-signal.SIGKILL] * 2
+        assert other.poll() is None
+    finally:
+        for each in (*marked, other):
+            each.kill()
+            each.wait()
+
+
 def test_a_script_killed_for_want_of_memory_is_told_from_a_killed_one(
     tmp_path: Path, package_cache: Path
 ) -> None:
