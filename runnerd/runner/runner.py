@@ -395,6 +395,7 @@ class Build:
         self.lock = os.path.join(temporary, "lock.txt")
         self.deadline = time.monotonic() + plan["build_timeout"]
         self.tick = tick
+        self.python = plan["python"] or own_python(plan["python_version"])
         with open(self.lock, "w", encoding="utf-8") as file:
             file.write(plan["lock"])
 
@@ -403,7 +404,7 @@ class Build:
         plan = self.plan
         shutil.rmtree(self.folder, ignore_errors=True)
         common = ["--cache-dir", plan["cache"], "--no-config", "--no-progress"]
-        venv = ["venv", "--relocatable", "--no-project", "--python", plan["python"], self.folder]
+        venv = ["venv", "--relocatable", "--no-project", "--python", self.python, self.folder]
         self.succeed([plan["uv"], *venv, *common])
         target = ["--python", os.path.join(self.folder, "bin", "python"), "--no-deps"]
         target += ["--link-mode", "hardlink", "-r", self.lock]
@@ -456,7 +457,7 @@ class Build:
             if new:
                 options = ["-q", "-j0", "--invalidation-mode", "unchecked-hash"]
                 options += ["-x", "/archive-v[0-9]+/.*/tests?/"]
-                self.command([self.plan["python"], "-I", "-m", "compileall", *options, *new])
+                self.command([self.python, "-I", "-m", "compileall", *options, *new])
             for path in new:
                 make_read_only(path)
                 open(os.path.join(markers, os.path.basename(path)), "w").close()
@@ -474,6 +475,17 @@ class Build:
             for path in packages
             if os.stat(path).st_ino in linked
         ]
+
+
+def own_python(wanted: str) -> str:
+    """Give the interpreter that runs this file, where what is locked was resolved for its kind."""
+    own, kind = "%d.%d" % sys.version_info[:2], ".".join(wanted.split(".")[:2])
+    if own != kind:
+        raise BuildFailed(
+            "the Python here is %s, and the packages were resolved for %s: use an image with "
+            "Python %s, or set environments.python" % (own, wanted, kind)
+        )
+    return sys.executable
 
 
 def make_read_only(wheel: str) -> None:

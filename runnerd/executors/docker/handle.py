@@ -1,0 +1,58 @@
+"""The handle of an attempt: the name of its container, and where its records are kept here."""
+
+import hashlib
+import json
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from runnerd.jobs import Handle
+from runnerd.plugins import AttemptFolder, FailJob
+
+VERSION = 1
+_STRANGE = re.compile(r"[^a-zA-Z0-9_.-]+")
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """An attempt's container, and the folder on the daemon's machine that outlives it.
+
+    ``launched`` is there from just before the container is started. ``kept`` holds copies of what
+    the runner wrote in the container: the exit record comes last, when the output is whole.
+    """
+
+    attempt_id: str
+    folder: Path
+
+    @property
+    def container(self) -> str:
+        """Its name: of this attempt alone, also where test runs use an attempt's id again."""
+        digest = hashlib.sha256(f"{self.attempt_id}\0{self.folder}".encode()).hexdigest()
+        return f"runnerd-{_STRANGE.sub('-', self.attempt_id)[:60]}-{digest[:12]}"
+
+    @property
+    def launched(self) -> Path:
+        return self.folder / "launched.json"
+
+    @property
+    def kept(self) -> AttemptFolder:
+        """The copies of what the runner wrote."""
+        return AttemptFolder(self.attempt_id, self.folder)
+
+
+def handle_of(place: Place) -> Handle:
+    """Put a place into a handle."""
+    state = {"attempt_id": place.attempt_id, "folder": str(place.folder)}
+    return Handle(VERSION, json.dumps(state))
+
+
+def place_of(handle: Handle) -> Place:
+    """Read a handle. Raises ``FailJob`` for a version that is not known here."""
+    if handle.version != VERSION:
+        raise FailJob(
+            f"this attempt was launched by another version of the docker executor: its handle has "
+            f"version {handle.version}, this runnerd knows version {VERSION}; run the runnerd that "
+            "launched it, or submit the job again"
+        )
+    state = json.loads(handle.state)
+    return Place(attempt_id=state["attempt_id"], folder=Path(state["folder"]))
