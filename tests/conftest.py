@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from runnerd.testing.daemons import RunningDaemon, running_daemon
+from tests.docker import DockerEngine, docker_engine
 from tests.postgres import PostgresServer, postgres_server
 from tests.s3 import S3Server, s3_server
 
@@ -45,6 +46,13 @@ def postgres() -> Iterator[PostgresServer]:
     """One Postgres server for all tests that only use it; each makes its own database."""
     with postgres_server() as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def docker() -> Iterator[DockerEngine]:
+    """One Docker engine for all tests that don't stop it."""
+    with docker_engine() as started:
+        yield started
 
 
 @pytest.fixture(scope="session")

@@ -26,6 +26,25 @@ START_SECONDS = 60
 IMAGE_FILES = Path(__file__).parent / "python_image.sh"
 
 
+_OPENSSL = """
+openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=authority -keyout ca-key.pem -out ca.pem
+for name in server client; do
+  openssl req -newkey rsa:2048 -nodes -subj /CN=$name -keyout $name-key.pem -out $name.csr
+  printf 'subjectAltName=IP:127.0.0.1\nextendedKeyUsage=serverAuth,clientAuth\n' > $name.ext
+  openssl x509 -req -in $name.csr -CA ca.pem -CAkey ca-key.pem -CAcreateserial -days 2 \\
+    -extfile $name.ext -out $name.pem
+done
+"""
+
+
+def free_port() -> int:
+    """Find a port that nobody uses."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        found: int = probe.getsockname()[1]
+        return found
+
+
 class _SocketConnection(http.client.HTTPConnection):
     def __init__(self, path: Path) -> None:
         super().__init__("docker", timeout=120)
@@ -39,10 +58,14 @@ class _SocketConnection(http.client.HTTPConnection):
 
 @dataclass
 class DockerEngine:
-    """``folder`` holds data, socket and log of the engine; ``options`` are further ones for it."""
+    """An engine on a socket, and on a port of loopback where both sides show certificates.
+
+    ``folder`` holds its data, socket, log and keys; ``options`` are further ones for it.
+    """
 
     folder: Path
     options: tuple[str, ...] = ()
+    port: int = field(default_factory=free_port)
     process: subprocess.Popen[bytes] | None = field(default=None, init=False)
 
     @property
@@ -52,6 +75,26 @@ class DockerEngine:
     @property
     def host(self) -> str:
         return f"unix://{self.socket}"
+
+    @property
+    def keys(self) -> Path:
+        return self.folder / "keys"
+
+    @property
+    def tcp(self) -> dict[str, str]:
+        """The settings of an executor that reaches it over TCP."""
+        return {
+            "host": f"tcp://127.0.0.1:{self.port}",
+            "tls_ca": str(self.keys / "ca.pem"),
+            "tls_cert": str(self.keys / "client.pem"),
+            "tls_key": str(self.keys / "client-key.pem"),
+        }
+
+    def make_keys(self) -> None:
+        """Make an authority, and keys that it signed for the engine and for a daemon."""
+        self.keys.mkdir()
+        command = ["sh", "-ec", _OPENSSL]
+        subprocess.run(command, cwd=self.keys, check=True, capture_output=True, timeout=120)
 
     def start(self) -> None:
         with (self.folder / "log").open("ab") as log:
@@ -63,6 +106,11 @@ class DockerEngine:
                     f"--data-root={self.folder / 'data'}",
                     f"--exec-root={self.folder / 'run'}",
                     f"--pidfile={self.folder / 'pid'}",
+                    f"--host=tcp://127.0.0.1:{self.port}",
+                    "--tlsverify",
+                    f"--tlscacert={self.keys / 'ca.pem'}",
+                    f"--tlscert={self.keys / 'server.pem'}",
+                    f"--tlskey={self.keys / 'server-key.pem'}",
                     "--bridge=none",
                     "--iptables=false",
                     *self.options,
@@ -136,6 +184,7 @@ def docker_engine(*options: str) -> Iterator[DockerEngine]:
     folder = Path(tempfile.mkdtemp(prefix=f"docker-{uuid.uuid4().hex[:6]}-", dir="/tmp"))
     engine = DockerEngine(folder, options)
     try:
+        engine.make_keys()
         engine.start()
         engine.load_image()
         yield engine

@@ -46,10 +46,11 @@ class DockerExecutor(Executor):
     ``data_dir`` is a folder of the executor's own.
     """
 
-    capabilities: ClassVar = frozenset({ExecutorCapability.CAPACITY})
     runs_images: ClassVar = True
 
     def __init__(self, settings: DockerSettings, *, data_dir: Path) -> None:
+        shared = {ExecutorCapability.ENGINE} if settings.remote else set()
+        self.capabilities = frozenset({ExecutorCapability.CAPACITY, *shared})
         self._settings = settings
         self._data_dir = data_dir
         self._engine = Engine(settings)
@@ -84,6 +85,10 @@ class DockerExecutor(Executor):
             cpus=machine["NCPU"], memory_bytes=machine["MemTotal"], gpus=self._settings.gpus
         )
 
+    async def engine(self) -> str:
+        machine = await self._engine.call("GET", "/info")
+        return f"docker:{machine['ID']}"
+
     async def launch(self, request: LaunchRequest) -> Handle:
         place = Place(request.attempt_id, request.folder.absolute())
         await self._clear_for_launch(place)
@@ -102,7 +107,7 @@ class DockerExecutor(Executor):
         return handle_of(Place(attempt_id, folder.absolute()))
 
     async def adopt(self, handle: Handle) -> Verdict:
-        place = place_of(handle)
+        place = self._place(handle)
         if await self._copies.outcome(place) is not None:
             return Verdict.ENDED
         state = await self._state(place)
@@ -119,10 +124,10 @@ class DockerExecutor(Executor):
         return Verdict.NEVER_RAN if started is None else Verdict.GONE
 
     def watch(self, handle: Handle) -> AsyncIterator[Observation]:
-        return watch(self._engine, self._copies, place_of(handle))
+        return watch(self._engine, self._copies, self._place(handle))
 
     async def stop(self, handle: Handle, cause: Cause) -> None:
-        place = place_of(handle)
+        place = self._place(handle)
         state = await self._state(place)
         if state is None or not state["Running"]:
             return
@@ -137,22 +142,29 @@ class DockerExecutor(Executor):
                 raise
 
     async def log_size(self, handle: Handle) -> int:
-        place = place_of(handle)
+        place = self._place(handle)
         await self._copies.refresh_output(place)
         return await to_thread.run_sync(output_size, place.kept)
 
     async def read_log(self, handle: Handle, start: int, limit: int) -> bytes:
-        place = place_of(handle)
+        place = self._place(handle)
         await self._copies.refresh_output(place)
         return await to_thread.run_sync(read_output, place.kept, start, limit)
 
     async def release(self, handle: Handle) -> None:
-        place = place_of(handle)
+        place = self._place(handle)
         state = await self._state(place)
         if state is not None and not state["Running"]:
             await self._copies.collect(place, state)
         await self._remove(place)
         self._copies.forget(place)
+
+    def _place(self, handle: Handle) -> Place:
+        """Find where an attempt's copies are kept: here, where another machine launched it."""
+        place = place_of(handle)
+        if not self._settings.remote or place.folder.exists():
+            return place
+        return Place(place.attempt_id, self._data_dir / "adopted" / place.container)
 
     async def _clear_for_launch(self, place: Place) -> None:
         """Clear away what a launch that failed half-way left, and nothing else."""

@@ -26,8 +26,8 @@ class Place:
 
     @property
     def container(self) -> str:
-        """Its name: of this attempt alone, also where test runs use an attempt's id again."""
-        digest = hashlib.sha256(f"{self.attempt_id}\0{self.folder}".encode()).hexdigest()
+        """Its name, the same for every daemon that reaches the engine."""
+        digest = hashlib.sha256(self.attempt_id.encode()).hexdigest()
         return f"runnerd-{_STRANGE.sub('-', self.attempt_id)[:60]}-{digest[:12]}"
 
     @property

@@ -1,5 +1,6 @@
 """What the suites need to know of the docker executor."""
 
+import json
 import os
 import uuid
 from collections.abc import Iterator
@@ -17,23 +18,25 @@ from runnerd.plugins import Executor
 from runnerd.testing.executors.ground import ExecutorGround
 from tests.docker import IMAGE, DockerEngine
 
-HOST, VOLUME = "RUNNERD_TEST_DOCKER_HOST", "RUNNERD_TEST_DOCKER_VOLUME"
+ENGINE = "RUNNERD_TEST_DOCKER"
 
 
 @contextmanager
 def reached_by_suites(engine: DockerEngine) -> Iterator[None]:
     """Tell `make_executor` of this process and its children where the engine is."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv(HOST, engine.host)
-        patch.setenv(VOLUME, f"runnerd-test-{uuid.uuid4().hex[:12]}")
+        volume = f"runnerd-test-{uuid.uuid4().hex[:12]}"
+        reached = {"unix": {"host": engine.host}, "tcp": engine.tcp, "volume": volume}
+        patch.setenv(ENGINE, json.dumps(reached))
         yield
 
 
-def settings(**changes: Any) -> DockerSettings:
-    """Give the settings of an executor on the tests' engine."""
+def settings(*, over: str = "unix", **changes: Any) -> DockerSettings:
+    """Give the settings of an executor on the tests' engine, reached over ``unix`` or ``tcp``."""
+    reached = json.loads(os.environ[ENGINE])
     given = {
-        "host": os.environ[HOST],
-        "cache_volume": os.environ[VOLUME],
+        **reached[over],
+        "cache_volume": reached["volume"],
         "image": IMAGE,
         "pull": "never",
         "network": "host",
