@@ -35,7 +35,7 @@ def test_it_gives_exactly_the_defaults() -> None:
 
 
 def test_every_key_stands_in_it_and_no_other() -> None:
-    built_in = {"docker", "local", "mlflow", "s3", "subprocess"}
+    built_in = {"docker", "kubernetes", "local", "mlflow", "s3", "subprocess"}
     models = load_plugins().settings_models()
     keys = known_keys({name: models[name] for name in built_in})
 
