@@ -34,6 +34,8 @@ COMMANDS = {
     "plugins": ("runnerd.cli.plugins:plugins", "List, check and begin plugins."),
     "token": ("runnerd.cli.token:token", "Create, list and revoke access tokens."),
     "db": ("runnerd.cli.db:db", "Look after the database."),
+    "backup": ("runnerd.cli.backup:backup", "Save everything while the daemon runs."),
+    "restore": ("runnerd.cli.backup:restore", "Make a backup a data folder again."),
     "storage": ("runnerd.cli.storage:storage", "Copy what one storage keeps to another."),
     "completion": ("runnerd.cli.completion:completion", "Print the completion of a shell."),
 }

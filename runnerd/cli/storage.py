@@ -13,7 +13,7 @@ from runnerd.cli.failures import FAILED
 from runnerd.cli.output import listing, print_json, size, stdout
 from runnerd.cli.progress import Told, progress
 from runnerd.moving import Failure, NotMoved, Tally, copy_objects, opened_source, opened_storage
-from runnerd.moving.copying import AT_ONCE
+from runnerd.moving.objects import AT_ONCE
 from runnerd.settings import Loaded, Settings
 
 MOST_AT_ONCE = 32

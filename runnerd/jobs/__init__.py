@@ -1,6 +1,6 @@
 """What a job is: specification, states, outcome and the diagnosis of failures. No I/O here."""
 
-from runnerd.jobs.diagnosis import NODE_RELEASED, diagnose, script_fault
+from runnerd.jobs.diagnosis import NODE_RELEASED, RESTORED, diagnose, script_fault
 from runnerd.jobs.environment import EnvironmentPlan
 from runnerd.jobs.executors import Abilities, NodeExecutors, names_of
 from runnerd.jobs.job import Attempt, Event, Handle, Job
@@ -31,6 +31,7 @@ __all__ = [
     "LIVE_STATES",
     "NODE_RELEASED",
     "PLACES_PER_PRIORITY",
+    "RESTORED",
     "TERMINAL_STATES",
     "Abilities",
     "Attempt",

@@ -36,6 +36,8 @@ _MISSING = re.compile(r"No module named '([\w.]+)'")
 _LONGEST = 500
 # The detail of an attempt that was lost with its node.
 NODE_RELEASED = "its node was declared gone for good"
+# That of an attempt that was live in a backup: what became of it, the backup does not know.
+RESTORED = "it was under way when the backup was taken that this daemon was restored from"
 
 
 def script_fault(specification: JobSpecification) -> str | None:
@@ -67,8 +69,8 @@ def diagnose(outcome: Outcome, specification: JobSpecification, log_tail: str) -
         return _of_signal(outcome.signal)
     if outcome.cause is Cause.CANCELLED and outcome.detail:
         return f"cancelled: {outcome.detail}"
-    if outcome.cause is Cause.LOST and outcome.detail == NODE_RELEASED:
-        return f"the job was lost: {NODE_RELEASED}; submit it again"
+    if outcome.cause is Cause.LOST and outcome.detail in (NODE_RELEASED, RESTORED):
+        return f"the job was lost: {outcome.detail}; submit it again"
     return _OTHER[outcome.cause].format(
         timeout=specification.timeout, detail=outcome.detail or "no reason was recorded"
     )

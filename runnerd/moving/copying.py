@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 from runnerd.moving.errors import NotMoved
 from runnerd.moving.objects import (
+    AT_ONCE,
     Extent,
     Failure,
     Source,
@@ -17,10 +18,11 @@ from runnerd.moving.objects import (
     extent_of,
     for_each,
     is_gone,
+    reason_of,
+    walk,
 )
 from runnerd.plugins import BackendAway, NotFound, OutOfSpace, PluginError, Storage, StoredObject
 
-AT_ONCE = 4
 # An object that is in the target now: its key, its size in bytes and its SHA-256.
 Noted = Callable[[str, int, str], None]
 
@@ -65,7 +67,7 @@ async def copy_objects(
         dry_run=dry_run,
         noted=noted,
     )
-    await for_each(source, copying.take, at_once=at_once)
+    await for_each(walk(source), copying.take, at_once=at_once)
     return copying.tally
 
 
@@ -163,10 +165,7 @@ class _Copying:
             self._noted(key, size, digest)
 
     def _fail(self, key: str, error: Exception) -> None:
-        plain = isinstance(error, PluginError)
-        self.tally.failed.append(
-            Failure(key, str(error) if plain else f"{type(error).__name__}: {error}")
-        )
+        self.tally.failed.append(Failure(key, reason_of(error)))
 
     async def _require_both(self, error: BackendAway) -> None:
         """Raise ``NotMoved`` where a storage is away for every object, and not for this one."""

@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import anyio
 from anyio.streams.memory import MemoryObjectReceiveStream
@@ -14,7 +14,9 @@ from runnerd.plugins import Download, Health, NotFound, PluginError, StoredObjec
 
 # What is being done, how much of it is done, and how much there is.
 Told = Callable[[str, int, int], None]
-Work = Callable[[StoredObject], Awaitable[None]]
+Item = TypeVar("Item")
+Work = Callable[[Item], Awaitable[None]]
+AT_ONCE = 4
 
 
 class Source(Protocol):
@@ -71,32 +73,32 @@ async def extent_of(source: Source) -> Extent:
     return extent
 
 
-async def for_each(source: Source, work: Work, *, at_once: int) -> None:
-    """Do ``work`` for every object, for ``at_once`` of them at a time.
+async def for_each(items: AsyncIterator[Item], work: Work[Item], *, at_once: int = AT_ONCE) -> None:
+    """Do ``work`` for every item, for ``at_once`` of them at a time.
 
-    Raises ``NotMoved`` where they can't be listed, or where ``work`` raises it: nothing more is
-    begun then, and what is under way is cancelled.
+    Raises ``NotMoved`` where a storage can't list them, or where ``work`` raises it: nothing more
+    is begun then, and what is under way is cancelled.
     """
     stopped: list[NotMoved] = []
 
-    async def _take(waiting: MemoryObjectReceiveStream[StoredObject]) -> None:
+    async def _take(waiting: MemoryObjectReceiveStream[Item]) -> None:
         with waiting:
-            async for found in waiting:
+            async for item in waiting:
                 try:
-                    await work(found)
+                    await work(item)
                 except NotMoved as reason:
                     stopped.append(reason)
                     group.cancel_scope.cancel()
 
-    handing, waiting = anyio.create_memory_object_stream[StoredObject]()
+    handing, waiting = anyio.create_memory_object_stream[Item]()
     async with anyio.create_task_group() as group:
         with waiting:
             for _ in range(at_once):
                 group.start_soon(_take, waiting.clone())
         with handing:
             try:
-                async for found in walk(source):
-                    await handing.send(found)
+                async for item in items:
+                    await handing.send(item)
             except PluginError as error:
                 stopped.append(NotMoved(f"the objects can't be listed: {error}"))
                 group.cancel_scope.cancel()
@@ -123,3 +125,8 @@ async def is_gone(source: Source, key: str) -> bool:
     except PluginError:
         return False
     return False
+
+
+def reason_of(error: Exception) -> str:
+    """Give a plugin's own words, or which bug of it that is."""
+    return str(error) if isinstance(error, PluginError) else f"{type(error).__name__}: {error}"

@@ -58,14 +58,19 @@ async def _open(name: str, storage: Storage) -> None:
 async def opened_source(plugins: Plugins, settings: Settings, name: str) -> AsyncIterator[Source]:
     """Open a storage for reading; with it, what waits in the data folder to be delivered to it."""
     async with opened_storage(plugins, settings, name) as storage:
-        kept = settings.data_dir / UNDELIVERED
-        if storage.remote and name == settings.storage.plugin and kept.is_dir():
-            yield Undelivered(await _opened_folder(kept), storage)
-        else:
-            yield storage
+        yield await with_undelivered(storage, settings, name)
 
 
-async def _opened_folder(folder: Path) -> LocalStorage:
-    kept = LocalStorage(folder)  # holds nothing that would have to be closed
-    await kept.open()
-    return kept
+async def with_undelivered(storage: Storage, settings: Settings, name: str) -> Source:
+    """Add what waits in the data folder to be delivered to the storage ``name``, if anything."""
+    folder = settings.data_dir / UNDELIVERED
+    if storage.remote and name == settings.storage.plugin and folder.is_dir():
+        return Undelivered(await opened_folder(folder), storage)
+    return storage
+
+
+async def opened_folder(folder: Path) -> LocalStorage:
+    """Open a storage of files; it holds nothing that would have to be closed."""
+    opened = LocalStorage(folder)
+    await opened.open()
+    return opened

@@ -39,9 +39,9 @@ async def copy_database(source: str, target: str, told: Told) -> dict[str, int]:
     return await _copy(source, target, told, alone=True)
 
 
-async def export(source: str, target: Path, told: Told) -> dict[str, int]:
-    """Copy one state of a database, which daemons go on using, to a new SQLite file."""
-    return await _copy(source, f"sqlite:///{target}", told, alone=False)
+async def export(source: str, target: str, told: Told) -> dict[str, int]:
+    """Copy one state of a database, which daemons may go on using, to an empty database."""
+    return await _copy(source, target, told, alone=False)
 
 
 async def _copy(source: str, target: str, told: Told, *, alone: bool) -> dict[str, int]:

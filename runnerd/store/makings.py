@@ -97,6 +97,23 @@ class MakingsPart(StorePart):
             tuple(MadeVersion(row.name, row.version, row.attempt) for row in versions),
         )
 
+    async def behind_versions(self) -> dict[str, frozenset[str]]:
+        """Give the run and the logged models behind each job's registered version, by job id."""
+        query = (
+            select(jobs.c.id, jobs.c.run_id, made_models.c.model_id)
+            .join(
+                made_models,
+                (made_models.c.job_id == jobs.c.id) & (made_models.c.run_id == jobs.c.run_id),
+                isouter=True,
+            )
+            .where(jobs.c.model_version.is_not(None))
+        )
+        behind: dict[str, frozenset[str]] = {}
+        async with self._read() as connection:
+            for job_id, *names in await connection.execute(query):
+                behind[job_id] = behind.get(job_id, frozenset()) | {each for each in names if each}
+        return behind
+
     async def job_of_run(self, run_id: str) -> str | None:
         """Tell which job made a run, None if none did."""
         query = select(made_runs.c.job_id).where(made_runs.c.run_id == run_id)

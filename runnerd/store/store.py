@@ -6,6 +6,7 @@ import anyio
 
 from runnerd.store import migrations
 from runnerd.store.engine import connect
+from runnerd.store.handles import Handles
 from runnerd.store.handovers import Handovers
 from runnerd.store.leases import Leases
 from runnerd.store.makings import MakingsPart
@@ -16,7 +17,7 @@ from runnerd.store.tokens import Tokens
 from runnerd.store.waiting import Waiting
 
 
-class Store(Submissions, Leases, Waiting, Nodes, Releases, Handovers, MakingsPart, Tokens):
+class Store(Submissions, Leases, Waiting, Nodes, Releases, Handovers, MakingsPart, Handles, Tokens):
     """Jobs, attempts, events, what jobs made, and tokens, in one database.
 
     ``url`` names an SQLite file or a Postgres database, as SQLAlchemy writes it. Any verb raises

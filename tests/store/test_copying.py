@@ -178,7 +178,7 @@ async def test_a_running_daemon_writes_on_while_its_database_is_exported(
             if step == "comparing tokens":
                 sizes.append(whole)
 
-        copied = await export(url, tmp_path / "export.db", told)
+        copied = await export(url, f"sqlite:///{tmp_path / 'export.db'}", told)
         assert len(await store.list_tokens()) == TOKENS + 1
     assert copied["tokens"] == TOKENS
     assert set(sizes) == {TOKENS}

@@ -23,6 +23,7 @@ import structlog
 
 from runnerd.plugins.errors import BackendAway
 from runnerd.plugins.health import Condition, Health
+from runnerd.plugins.mlflow.database import DATABASE, default_database
 from runnerd.plugins.mlflow.marked import VARIABLE, kill_marked
 
 GRACE_SECONDS = 5.0
@@ -32,7 +33,6 @@ STEADY_SECONDS = 60.0
 POLL_SECONDS = 0.25
 MAX_SOCKET_PATH = 100
 KILLED = 128  # as for a shell, the guardian's exit code is this and the signal's number
-DATABASE = "mlflow.db"
 MAX_LOG_BYTES = 8 * 1024 * 1024
 KEPT_VARIABLES = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR", "SSL_CERT_FILE", "SSL_CERT_DIR")
 # ``mlflow db upgrade URL`` would show the database's password in the list of processes.
@@ -202,7 +202,7 @@ class ManagedServer:
 
     @property
     def _store_uri(self) -> str:
-        return self._plan.store_uri or f"sqlite:///{self._plan.folder / DATABASE}"
+        return self._plan.store_uri or default_database(self._plan.folder)
 
     @property
     def _migrates(self) -> bool:
