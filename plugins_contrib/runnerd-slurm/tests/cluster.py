@@ -90,14 +90,14 @@ class Cluster:
 
     def start(self) -> None:
         """Start what does not run, and wait until the node takes jobs."""
-        for name in ("munged", "slurmctld", "slurmd"):
+        for name in self.commands():
             if name not in self.processes:
                 self.start_one(name)
         self.until_ready()
 
-    def start_one(self, name: str) -> None:
-        """Start one of the three daemons; none outlives the tests' process."""
-        command = {
+    def commands(self) -> dict[str, list[str]]:
+        """Give the arguments of its daemons, in the order in which they are started."""
+        return {
             "munged": [
                 "--force",
                 "--foreground",
@@ -109,10 +109,13 @@ class Cluster:
             ],
             "slurmctld": ["-D", "-f", str(self.conf)],
             "slurmd": ["-D", "-f", str(self.conf), "-N", NODE],
-        }[name]
+        }
+
+    def start_one(self, name: str, *more: str) -> None:
+        """Start one of the daemons; none outlives the tests' process."""
         with (self.folder / f"{name}.out").open("ab") as output:
             self.processes[name] = subprocess.Popen(
-                ["setpriv", "--pdeathsig", "KILL", name, *command],
+                ["setpriv", "--pdeathsig", "KILL", name, *self.commands()[name], *more],
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
@@ -120,7 +123,7 @@ class Cluster:
                 start_new_session=True,
             )
         if name == "munged":
-            self._until((self.folder / "munge.socket").exists, "munged")
+            self.until((self.folder / "munge.socket").exists, "munged")
 
     def stop_one(self, name: str) -> None:
         """Stop one of the daemons, for sure."""
@@ -134,15 +137,15 @@ class Cluster:
 
     def until_ready(self) -> None:
         """Wait until the node takes jobs."""
-        self._until(lambda: self.run("sinfo", "-h", "-o", "%t", check=False) == "idle", "slurmd")
+        self.until(lambda: self.run("sinfo", "-h", "-o", "%t", check=False) == "idle", "slurmd")
 
     def stop(self) -> None:
         """End all jobs and all daemons."""
         if "slurmctld" in self.processes:
             user = f"--user={os.getuid()}"
             self.run("scancel", user, check=False)
-            self._until(lambda: not self.run("squeue", "-h", user, check=False), "scancel")
-        for name in ("slurmd", "slurmctld", "munged"):
+            self.until(lambda: not self.run("squeue", "-h", user, check=False), "scancel")
+        for name in reversed(self.commands()):
             if name in self.processes:
                 self.stop_one(name)
 
@@ -160,7 +163,8 @@ class Cluster:
         assert not check or ran.returncode == 0, ran.stderr
         return ran.stdout.strip()
 
-    def _until(self, condition: Callable[[], bool], what: str) -> None:
+    def until(self, condition: Callable[[], bool], what: str) -> None:
+        """Wait for a condition, and say on failure what the daemons said."""
         deadline = time.monotonic() + SECONDS
         while not condition():
             assert time.monotonic() < deadline, f"{what} did not come so far:\n{self._words()}"
@@ -171,13 +175,18 @@ class Cluster:
         return "\n".join(f"{path.name}: {path.read_text()[-1500:]}" for path in outputs)
 
 
+def require(*programs: str) -> None:
+    """Skip the test where one of the programs is not installed."""
+    if missing := [name for name in programs if shutil.which(name, path=PATH) is None]:
+        pytest.skip(f"no Slurm: {', '.join(missing)} missing (the README names Debian's packages)")
+
+
 @contextmanager
-def slurm_cluster() -> Iterator[Cluster]:
+def running(make: Callable[[Path], Cluster] = Cluster) -> Iterator[Cluster]:
     """Run a cluster; a test that asks for one is skipped where Slurm is not installed."""
-    if missing := [name for name in PROGRAMS if shutil.which(name, path=PATH) is None]:
-        pytest.skip(f"no Slurm: {', '.join(missing)} missing (Debian: slurmctld slurmd munge)")
+    require(*PROGRAMS)
     folder = Path(tempfile.mkdtemp(prefix="slurm-"))
-    cluster = Cluster(folder)
+    cluster = make(folder)
     try:
         cluster.make()
         cluster.start()

@@ -3,18 +3,18 @@
 import os
 from collections.abc import Iterator
 
+import cluster as clusters
 import pytest
-from cluster import CONF_VARIABLE, Cluster, slurm_cluster
 
 pytest_plugins = ["runnerd.testing.fixtures"]
 
 
 @pytest.fixture(scope="session")
-def cluster() -> Iterator[Cluster]:
-    with slurm_cluster() as running:
-        os.environ[CONF_VARIABLE] = str(running.conf)
+def cluster() -> Iterator[clusters.Cluster]:
+    with clusters.running() as running:
+        os.environ[clusters.CONF_VARIABLE] = str(running.conf)
         yield running
-        del os.environ[CONF_VARIABLE]
+        del os.environ[clusters.CONF_VARIABLE]
 
 
 @pytest.fixture

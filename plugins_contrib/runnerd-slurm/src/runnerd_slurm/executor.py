@@ -5,6 +5,7 @@ import os
 import re
 import secrets
 import sys
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -191,7 +192,8 @@ def _mark(folder: AttemptFolder, token: str, cluster: str) -> None:
     half.write_text(token)
     half.rename(token_file(folder))
     if not folder.started.exists():
-        records.write_durably(note_file(folder), {"cluster": cluster})
+        note = {"cluster": cluster, "submitted_at": time.time()}
+        records.write_durably(note_file(folder), note)
 
 
 def _is_over(folder: AttemptFolder) -> bool:

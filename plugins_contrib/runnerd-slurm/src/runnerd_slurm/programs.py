@@ -11,7 +11,7 @@ from runnerd.plugins import BackendAway
 from runnerd_slurm.settings import SlurmSettings
 
 DEFAULT_PATH = "/usr/local/bin:/usr/bin:/bin"
-PROGRAMS = ("sbatch", "squeue", "scancel", "scontrol", "sinfo")
+PROGRAMS = ("sacct", "sbatch", "scancel", "scontrol", "sinfo", "squeue")
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,14 +2,15 @@
 
 import time
 from collections.abc import AsyncIterator
-from dataclasses import asdict
-from typing import NamedTuple
+from dataclasses import asdict, replace
+from typing import Any, NamedTuple
 
 import anyio
 from anyio import to_thread
 
 from runnerd.jobs import Outcome
-from runnerd.plugins import AttemptFolder, Observation, Progress, records
+from runnerd.plugins import AttemptFolder, BackendAway, Observation, Progress, records
+from runnerd_slurm.accounting import recorded_end
 from runnerd_slurm.attempts import add_to_note, name_of, read_note
 from runnerd_slurm.ends import HOPELESS, End, is_settled, outcome_of
 from runnerd_slurm.programs import Programs
@@ -72,11 +73,23 @@ class Watcher:
         if job is None and oldest:
             job = (await self._queue.look()).get(name_of(folder))
         if job is None:
-            return End()
+            return await self._forgotten(folder, note)
         if not job.is_over:
             await self._take_out_if_hopeless(folder, job)
             return None
         end = End(job.state, job.reason, job.node, note.get("refused", ""))
+        await to_thread.run_sync(lambda: add_to_note(folder, end=asdict(end)))
+        return end
+
+    async def _forgotten(self, folder: AttemptFolder, note: dict[str, Any]) -> End:
+        """Give what accounting says of a job that the controller does not know (any more)."""
+        submitted_at = records.number(note, "submitted_at")
+        if submitted_at is None:
+            return End()
+        end = await recorded_end(self._programs, name_of(folder), submitted_at)
+        if end is None:
+            return End()
+        end = replace(end, refused=note.get("refused", ""))
         await to_thread.run_sync(lambda: add_to_note(folder, end=asdict(end)))
         return end
 
@@ -87,7 +100,11 @@ class Watcher:
 
     async def cancel_waiting(self, folder: AttemptFolder) -> None:
         """Cancel the job if it has not started. Raises ``BackendAway``."""
-        await self._programs.run("scancel", f"--name={name_of(folder)}", f"--state={PENDING}")
+        said = await self._programs.run(
+            "scancel", f"--name={name_of(folder)}", f"--state={PENDING}"
+        )
+        if said.errors.strip():
+            raise BackendAway(f"Slurm does not cancel a job: {said.reason}")
 
     async def _insist(self, folder: AttemptFolder, since: float | None) -> float | None:
         """Have Slurm end a job whose runner does not stop; gives when the stop was first seen."""
