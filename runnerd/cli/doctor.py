@@ -9,6 +9,7 @@ import click
 from runnerd.cli.address import Address, client_options, json_option
 from runnerd.cli.checks.finding import Finding
 from runnerd.cli.checks.machine import machine
+from runnerd.cli.checks.reach import reach
 from runnerd.cli.checks.service import service
 from runnerd.cli.checks.showing import show
 from runnerd.cli.configuration import loaded_settings
@@ -51,4 +52,5 @@ def _findings(address: Address, config: Path | None, data_dir: Path | None) -> I
         origins = sorted(set(loaded.sources.values()) - {"default"})
         yield Finding("settings", "ok", f"from {', '.join(origins) or 'defaults alone'}")
         yield from machine(loaded.settings)
+        yield from reach(loaded.settings, loaded.settings.server.public_url or address.url)
     yield from service(address)

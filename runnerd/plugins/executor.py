@@ -76,11 +76,13 @@ class ExecutorCapability(StrEnum):
     """What an executor may do beyond what all of them do.
 
     ``capacity``: it knows the most that one attempt can be given. ``engine``: its engine is reached
-    from other machines too, so that a daemon there can carry on its attempts.
+    from other machines too, so that a daemon there can carry on its attempts. ``reach``: it can ask
+    for an address from where scripts run.
     """
 
     CAPACITY = "capacity"
     ENGINE = "engine"
+    REACH = "reach"
 
 
 class Executor(ABC):
@@ -299,3 +301,13 @@ class Executor(ABC):
           it.
         """
         raise NotImplementedError("an executor that declares ENGINE has to give it")
+
+    async def reach(self, url: str) -> str | None:
+        """Ask for an HTTP address from where scripts run; needs the capability ``REACH``.
+
+        Gives None where it answers with success, else what was met instead, for people. Called by
+        ``runnerd doctor``, on an executor that nobody opened. Errors: ``BackendAway``, ``FailJob``.
+
+        - reach-from-inside: An address that scripts reach gives None, one that they don't a reason.
+        """
+        raise NotImplementedError("an executor that declares REACH has to give it")

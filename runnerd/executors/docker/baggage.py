@@ -22,6 +22,7 @@ from runnerd.jobs import EnvironmentPlan
 from runnerd.plugins import RUNNER_FILE, FailJob, LaunchRequest
 from runnerd.plugins.records import request_record
 
+AUTHORITIES = f"{HOME}/ca.pem"
 # Paths of the daemon's machine, which say nothing in a container.
 _PATHS = ("SSL_CERT_FILE", "SSL_CERT_DIR")
 
@@ -58,13 +59,16 @@ class Baggage:
         plan = plan_inside(request.environment, tool, base, image)
         inside = replace(request, environment=plan, variables=variables_inside(request))
         record = request_record(inside)
-        entries = (
+        entries = [
             Entry("runner.py", await to_thread.run_sync(RUNNER_FILE.read_bytes), 0o644),
             Entry("attempt", mode=0o700),
             Entry("attempt/work", mode=0o700),
             Entry(f"attempt/work/{record['script_name']}", request.script.encode(), 0o644),
             Entry("attempt/request.json", json.dumps(record).encode()),
-        )
+        ]
+        if (trusted := request.environment.variables.get("SSL_CERT_FILE")) is not None:
+            content = await to_thread.run_sync(_read_authorities, Path(trusted))
+            entries.append(Entry(Path(AUTHORITIES).name, content, 0o644))
         await put(self._engine, container, HOME, packed(entries, uid, gid))
 
     async def _tool(self, path: Path) -> Tool:
@@ -91,13 +95,16 @@ class Baggage:
 
 def plan_inside(plan: EnvironmentPlan, tool: Tool, base: str, image: Image) -> EnvironmentPlan:
     """Give the plan as the runner finds it: an environment belongs to the image it is built in."""
+    variables = {name: text for name, text in plan.variables.items() if name not in _PATHS}
+    if "SSL_CERT_FILE" in plan.variables:
+        variables["SSL_CERT_FILE"] = AUTHORITIES
     return replace(
         plan,
         python="",
         root=f"{base}/environments/{short(image)}",
         cache=f"{base}/cache/uv",
         uv=_place_of(tool, base),
-        variables={k: v for k, v in plan.variables.items() if k not in _PATHS},
+        variables=variables,
     )
 
 
@@ -113,6 +120,13 @@ def _place_of(tool: Tool, base: str) -> str:
 def _digest_of(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _read_authorities(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise FailJob(f"SSL_CERT_FILE can't be carried into the container: {error}") from error
 
 
 def _pack_tool(tool: Tool, folders: list[str], name: str, uid: int, gid: int) -> bytes:

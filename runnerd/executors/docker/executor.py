@@ -19,6 +19,7 @@ from runnerd.executors.docker.engine import Engine, EngineFailed, EngineRefused
 from runnerd.executors.docker.handle import Place, handle_of, place_of
 from runnerd.executors.docker.images import Images
 from runnerd.executors.docker.janitor import Janitor
+from runnerd.executors.docker.reach import reach
 from runnerd.executors.docker.settings import DockerSettings
 from runnerd.executors.docker.watch import watch
 from runnerd.jobs import Cause, Handle, Resources
@@ -50,7 +51,8 @@ class DockerExecutor(Executor):
 
     def __init__(self, settings: DockerSettings, *, data_dir: Path) -> None:
         shared = {ExecutorCapability.ENGINE} if settings.remote else set()
-        self.capabilities = frozenset({ExecutorCapability.CAPACITY, *shared})
+        able = {ExecutorCapability.CAPACITY, ExecutorCapability.REACH}
+        self.capabilities = frozenset(able | shared)
         self._settings = settings
         self._data_dir = data_dir
         self._engine = Engine(settings)
@@ -88,6 +90,10 @@ class DockerExecutor(Executor):
     async def engine(self) -> str:
         machine = await self._engine.call("GET", "/info")
         return f"docker:{machine['ID']}"
+
+    async def reach(self, url: str) -> str | None:
+        image = await self._images.provide(self._settings.image)
+        return await reach(self._engine, self._settings, image, url)
 
     async def launch(self, request: LaunchRequest) -> Handle:
         place = Place(request.attempt_id, request.folder.absolute())
