@@ -146,7 +146,9 @@ async def _build(
     tracker = measured(_tracker(settings, plugins, origin), Tracker, "tracking", metrics)
     environments = make_environments(settings, tracker)
     serving = _serving(settings, tracker, storage, environments)
-    listeners = plugins.listeners(settings.plugins, lambda name: _context(settings, name, origin))
+    listeners = plugins.listeners(
+        settings.plugins, lambda name: _context(settings, name, origin), store.events_beyond
+    )
     store.observe(listeners.job_changed)
     # The tracker last: a server that it starts competes with the daemon for the processor.
     launching: tuple[Part, ...] = (listeners, storage, *executors.opened.values())

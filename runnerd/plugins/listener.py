@@ -70,7 +70,9 @@ class Listener:
 
     - told-in-order: Calls of one listener come one at a time, in the order of what happened.
     - told-what-is-true: An event is told after it is stored, by the daemon that stored it, and at
-      most once: those of a daemon that dies in between are lost.
+      most once: those of a daemon that dies in between are lost, unless ``open`` asks for them.
+    - told-what-was-missed: Where ``open`` gives the id of an event, each later one that is stored
+      is told, of every daemon of the queue, in order and before what happens from now on.
     - told-beside-the-work: Nothing waits for an event's listeners, however slow they are. Where
       more than 1000 wait for one plugin, further ones are missed, and counted.
     - cut-off-when-raising: A method that raises, whatever it raises, has no effect on anything
@@ -87,6 +89,16 @@ class Listener:
     - returns-in-time: Each call returns within 10 seconds, ``diagnose`` and ``choose_executor``
       within 5, also where what it tells is away.
     """
+
+    def open(self) -> int | None:
+        """Get ready, within 10 seconds. Called once and first, when the daemon starts.
+
+        Give the ``id`` of the last event that was heard, to be told what came after it: while no
+        daemon ran, and before one died. None, as here: only what happens from now on is told.
+
+        - open-gives-a-place: It gives None or an id that it was told, also where it never was open.
+        """
+        return None
 
     def job_changed(self, event: Event) -> None:
         """Hear of a line in a job's history: its submission, each change of its state, its end.
@@ -138,3 +150,8 @@ def heard_by(listener: Listener) -> tuple[str, ...]:
     """Give the names of the methods that a listener overrides."""
     kind = type(listener)
     return tuple(n for n in (*TOLD, *ASKED) if getattr(kind, n) is not getattr(Listener, n))
+
+
+def opens(listener: Listener) -> bool:
+    """Tell whether a listener overrides ``open``."""
+    return type(listener).open is not Listener.open

@@ -3,8 +3,9 @@
 import asyncio
 import contextlib
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
+from functools import partial
 
 import anyio
 import structlog
@@ -19,6 +20,7 @@ from runnerd.plugins.listener import (
     Registration,
     ResolvedEnvironment,
     heard_by,
+    opens,
 )
 
 TOLD_SECONDS = 10.0
@@ -29,20 +31,25 @@ LONGEST_SENTENCE = 500
 _log = structlog.get_logger(__name__)
 
 Call = Callable[[], object]
+History = Callable[[int], Awaitable[list[Event]]]
 
 
 @dataclass(slots=True)
 class Member:
-    """A plugin's listener. ``stuck`` is the thread's future of a call that was given up."""
+    """A plugin's listener. ``stuck`` is the thread's future of a call that was given up.
+
+    ``caught_up`` are the events that were told out of the history, so that none is told twice.
+    """
 
     plugin: Installed
     listener: Listener
     heard: tuple[str, ...] = ()
-    waiting: "asyncio.Queue[tuple[str, Call]]" = field(
+    waiting: "asyncio.Queue[tuple[str, Call, int]]" = field(
         default_factory=lambda: asyncio.Queue(MOST_WAITING)
     )
     turn: anyio.Lock = field(default_factory=anyio.Lock)
     stuck: "asyncio.Future[object] | None" = None
+    caught_up: set[int] = field(default_factory=set)
 
     @property
     def is_stuck(self) -> bool:
@@ -52,7 +59,13 @@ class Member:
 class Listeners:
     """Every listener of one daemon. Its verbs are called on the daemon's event loop."""
 
-    def __init__(self, members: Iterable[tuple[Installed, Listener]] = ()) -> None:
+    def __init__(
+        self,
+        members: Iterable[tuple[Installed, Listener]] = (),
+        history: History | None = None,
+    ) -> None:
+        """``history`` gives stored events with ids beyond one, oldest first, some at a time."""
+        self._history = history
         self._members = [Member(plugin, each, heard_by(each)) for plugin, each in members]
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -74,7 +87,7 @@ class Listeners:
 
     def job_changed(self, event: Event) -> None:
         """Tell of a line in a job's history."""
-        self._tell("job_changed", lambda each: lambda: each.job_changed(event))
+        self._tell("job_changed", lambda each: lambda: each.job_changed(event), event.id)
 
     def environment_resolved(self, environment: ResolvedEnvironment) -> None:
         """Tell what a job's requirements were resolved to."""
@@ -116,20 +129,41 @@ class Listeners:
                 _fail(member.plugin, "choose_executor", f"it chose {said!r}, not among {among}")
         return None
 
-    def _tell(self, hook: str, calling: Callable[[Listener], Call]) -> None:
+    def _tell(self, hook: str, calling: Callable[[Listener], Call], event_id: int = 0) -> None:
         for member in self._members:
             if hook not in member.heard or member.plugin.standing is Standing.OUT:
                 continue
             try:
-                member.waiting.put_nowait((hook, calling(member.listener)))
+                member.waiting.put_nowait((hook, calling(member.listener), event_id))
             except asyncio.QueueFull:
                 member.plugin.tally.missed += 1
 
     async def _work_off(self, member: Member) -> None:
+        await self._catch_up(member)
         while True:
-            hook, call = await member.waiting.get()
-            await self._call(member, hook, call, TOLD_SECONDS)
+            hook, call, event_id = await member.waiting.get()
+            if event_id in member.caught_up:
+                member.caught_up.remove(event_id)
+            else:
+                await self._call(member, hook, call, TOLD_SECONDS)
             member.waiting.task_done()
+
+    async def _catch_up(self, member: Member) -> None:
+        """Open a listener, and tell it of stored events beyond the one that it gives."""
+        if not opens(member.listener):
+            return
+        place = await self._call(member, "open", member.listener.open, TOLD_SECONDS)
+        if self._history is None or not isinstance(place, int):
+            return
+        try:
+            while events := await self._history(place):
+                for event in events:
+                    call = partial(member.listener.job_changed, event)
+                    await self._call(member, "job_changed", call, TOLD_SECONDS)
+                    member.caught_up.add(event.id)
+                place = events[-1].id
+        except Exception as error:  # the store's own; what happens from now on is told all the same
+            _fail(member.plugin, "open", f"the history could not be read ({error})", error)
 
     async def _call(self, member: Member, hook: str, call: Call, seconds: float) -> object:
         """Make one call in a thread; gives its answer, None where there was none in time."""

@@ -13,7 +13,7 @@ from runnerd.plugins.finding import Admission, Found, dismiss, find
 from runnerd.plugins.hookspecs import PluginContext
 from runnerd.plugins.installed import Installed, Standing
 from runnerd.plugins.listener import Listener, heard_by
-from runnerd.plugins.listeners import Listeners
+from runnerd.plugins.listeners import History, Listeners
 from runnerd.plugins.storage import Storage
 from runnerd.plugins.tables import PluginMisconfigured, checked, nearest
 from runnerd.plugins.tracker import Tracker
@@ -103,8 +103,12 @@ class Plugins:
         self,
         tables: Mapping[str, Mapping[str, Any]],
         context_of: Callable[[str], PluginContext],
+        history: History | None = None,
     ) -> Listeners:
-        """Build the listener of every plugin that has one; a plugin that fails goes without."""
+        """Build the listener of every plugin that has one; a plugin that fails goes without.
+
+        ``history`` is where those that ask for it are told of what they missed.
+        """
         members = []
         for plugin in self.installed:
             name = plugin.name
@@ -118,7 +122,7 @@ class Plugins:
             if listener is not None:
                 plugin.hooks += heard_by(listener)
                 members.append((plugin, listener))
-        return Listeners(members)
+        return Listeners(members, history)
 
     def kinds_of(self, name: str) -> list[str]:
         """Tell which kinds of parts the plugin of that name can build."""

@@ -183,6 +183,12 @@ class Submissions(StorePart):
         async with self._read() as connection:
             return [event_of(row) for row in await connection.execute(query)]
 
+    async def events_beyond(self, event_id: int, limit: int = 500) -> list[Event]:
+        """List the events of all jobs with ids beyond ``event_id``, oldest first."""
+        query = select(events).where(events.c.id > event_id).order_by(events.c.id).limit(limit)
+        async with self._read() as connection:
+            return [event_of(row) for row in await connection.execute(query)]
+
     async def count_by_state(self, states: Collection[JobState]) -> dict[JobState, int]:
         """Count the jobs in each of these states. Ended jobs can be many, and take their time."""
         query = (

@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -98,8 +98,22 @@ class ListenerSuite:
         raise NotImplementedError("give the suite a make_listener(folder)")
 
     @pytest.fixture
-    def listener(self, tmp_path: Path) -> Listener:
-        return self.make_listener(tmp_path)
+    def listener(self, tmp_path: Path) -> Iterator[Listener]:
+        made = self.make_listener(tmp_path)
+        made.open()
+        yield made
+        made.close()
+
+    @proves("open-gives-a-place", "returns-in-time")
+    def test_opening_gives_what_was_heard_last_or_none(self, tmp_path: Path) -> None:
+        first, next_one = self.make_listener(tmp_path), self.make_listener(tmp_path)
+        begun = time.monotonic()
+        assert first.open() is None, "nothing was told yet"
+        assert time.monotonic() - begun < TOLD_SECONDS
+        first.job_changed(event_in(JobState.QUEUED, 7))
+        first.close()
+        assert next_one.open() in (None, 7)
+        next_one.close()
 
     @pytest.mark.parametrize("state", JobState)
     @proves("any-event", "returns-in-time")

@@ -31,9 +31,11 @@ def installed(name: str) -> Installed:
 
 
 @asynccontextmanager
-async def opened(*heard: Listener) -> AsyncIterator[tuple[Listeners, list[Installed]]]:
+async def opened(
+    *heard: Listener, history: listeners.History | None = None
+) -> AsyncIterator[tuple[Listeners, list[Installed]]]:
     plugins = [installed(f"plugin{number}") for number in range(len(heard))]
-    all_of_them = Listeners(zip(plugins, heard, strict=True))
+    all_of_them = Listeners(zip(plugins, heard, strict=True), history)
     await all_of_them.open()
     try:
         yield all_of_them, plugins
@@ -63,6 +65,46 @@ async def test_events_come_one_at_a_time_and_in_order() -> None:
     assert [hook for hook, _ in fake.heard[200:]] == ["environment_resolved", "model_registered"]
     assert fake.closed
     assert (plugin.tally.calls, plugin.tally.failures) == (203, 0)
+
+
+class Returning(FakeListener):
+    """Heard of the third event before."""
+
+    def open(self) -> int:
+        return 3
+
+
+@proves("told-what-was-missed")
+async def test_a_listener_that_was_away_is_told_what_it_missed() -> None:
+    stored = [event_in(JobState.RUNNING, number) for number in range(1, 11)]
+    asked, told = anyio.Event(), anyio.Event()
+
+    async def history(place: int) -> list[Event]:
+        asked.set()
+        await told.wait()
+        return [event for event in stored if event.id > place][:4]
+
+    back, new = Returning(), FakeListener()
+    async with opened(back, new, history=history) as (all_of_them, _):
+        await asked.wait()
+        for number in (10, 11):  # stored and told while the history is read
+            all_of_them.job_changed(event_in(JobState.RUNNING, number))
+        told.set()
+        await until(lambda: len(back.heard) == 8)
+    assert [event.id for _, event in back.heard if isinstance(event, Event)] == [*range(4, 12)]
+    assert len(new.heard) == 2, "it did not ask for it"
+
+
+@proves("told-what-is-true")
+async def test_a_history_that_can_not_be_read_costs_what_was_missed_alone() -> None:
+    async def history(place: int) -> list[Event]:
+        raise ConnectionError("the database is away")
+
+    back = Returning()
+    async with opened(back, history=history) as (all_of_them, (plugin,)):
+        all_of_them.job_changed(event_in(JobState.RUNNING, 11))
+        await until(lambda: len(back.heard) == 1)
+        assert "the database is away" in plugin.tally.last_failure
 
 
 class Deaf(Listener):

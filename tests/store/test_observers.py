@@ -33,6 +33,18 @@ async def test_what_is_not_stored_is_not_told(store: Store) -> None:
     assert (await store.get_job(job.id)).state is JobState.QUEUED
 
 
+@proves("told-what-was-missed")
+async def test_the_history_of_all_jobs_is_given_from_any_place_on(store: Store) -> None:
+    told: list[Event] = []
+    store.observe(told.append)
+    for _ in range(3):
+        job = (await store.submit(specification())).job
+        await store.request_cancel(job.id)
+    assert await store.events_beyond(told[1].id) == told[2:]
+    assert await store.events_beyond(told[1].id, limit=2) == told[2:4]
+    assert await store.events_beyond(told[-1].id) == []
+
+
 async def _cancel_and_fail(store: Store, job_id: str) -> None:
     async with store._write() as connection:
         await change_state(
