@@ -69,8 +69,10 @@ def diagnose(outcome: Outcome, specification: JobSpecification, log_tail: str) -
         return _of_signal(outcome.signal)
     if outcome.cause is Cause.CANCELLED and outcome.detail:
         return f"cancelled: {outcome.detail}"
-    if outcome.cause is Cause.LOST and outcome.detail in (NODE_RELEASED, RESTORED):
-        return f"the job was lost: {outcome.detail}; submit it again"
+    if outcome.cause is Cause.LOST and outcome.detail:
+        node = outcome.detail in (NODE_RELEASED, RESTORED)
+        what = "job was lost" if node else "job's process vanished"
+        return f"the {what}: {outcome.detail}; submit it again"
     return _OTHER[outcome.cause].format(
         timeout=specification.timeout, detail=outcome.detail or "no reason was recorded"
     )

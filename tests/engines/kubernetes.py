@@ -74,6 +74,9 @@ class KubernetesCluster:
             mounted = line.split()[1]
             if mounted.startswith(f"{self.folder}/"):
                 subprocess.run(["umount", "-l", mounted], check=False)
+        for group in sorted(Path("/sys/fs/cgroup").glob("*/kubepods/**/"), reverse=True):
+            with suppress(OSError):
+                group.rmdir()
         shutil.rmtree(self.memory, ignore_errors=True)
 
     def stop_api_server(self) -> None:

@@ -79,6 +79,7 @@ def test_the_skops_refusal_names_its_cures() -> None:
         (Outcome(Cause.BUILD_FAILED, detail="no wheel"), "no wheel"),
         (Outcome(Cause.LAUNCH_FAILED, detail="no room"), "no room"),
         (Outcome(Cause.LOST), "vanished"),
+        (Outcome(Cause.LOST, detail="its pod was preempted"), "vanished: its pod was preempted;"),
     ],
 )
 def test_every_cause_has_its_sentence(outcome: Outcome, words: str) -> None:

@@ -118,6 +118,7 @@ class KubernetesExecutor(Executor):
                 f"runnerd may not {lack} in the namespace {namespace.name!r}: grant its account "
                 "these verbs by a Role and a RoleBinding",
             )
+        await namespace.synced()
         if namespace.trouble:
             return Health(Condition.UNHEALTHY, f"pods can't be watched: {namespace.trouble}")
         version = told.get("gitVersion", "")

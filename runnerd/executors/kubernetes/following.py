@@ -51,6 +51,7 @@ class Follower:
         self._changed = anyio.Event()
         self._size = 0
         self._recorded = False
+        self._taken = False
         self._failed: Exception | None = None
 
     def poke(self) -> None:
@@ -179,7 +180,8 @@ class Follower:
         while True:
             self._changed = anyio.Event()
             over = reasons.is_over(self.pod)
-            since = since if over else time.monotonic()
+            if not over or self._namespace.trouble:  # a log that nobody could have given
+                since = time.monotonic()
             outcome, whole = await self._read_log()
             if outcome is not None:
                 self._recorded = True
@@ -256,9 +258,10 @@ class Follower:
         """Take a record that the pod told; gives the outcome where it is the last."""
         steps = {step.progress for step in self._seen}
         building, started = number(record, "building"), number(record, "started")
-        if "runnerd" in record:
+        if "runnerd" in record and not self._taken:
             # From here on no other pod can run this attempt: it would find no script.
             await self._delete(SECRETS)
+            self._taken = True
         elif building is not None and Progress.BUILDING not in steps:
             self._tell(Observation(Progress.BUILDING, building))
         elif started is not None and Progress.RUNNING not in steps:

@@ -69,7 +69,6 @@ class Mirror:
             try:
                 if self._version is None:
                     await self._list()
-                self.trouble = ""
                 await self._watch()
             except (BackendAway, ApiRefuses) as error:
                 if isinstance(error, ApiRefuses) and error.status == TOO_OLD:
@@ -98,6 +97,7 @@ class Mirror:
         self._version = page["metadata"]["resourceVersion"]
         for item in found.values():
             self.put(item)
+        self.trouble = ""
         self.synced.set()
 
     async def _watch(self) -> None:
@@ -109,6 +109,7 @@ class Mirror:
             "timeoutSeconds": str(WATCH_SECONDS),
         }
         async with self._api.stream(self._path, query, silence=SILENCE) as pieces:
+            self.trouble = ""
             async for told in _objects(pieces):
                 self._take(told)
 
