@@ -24,6 +24,7 @@ PUBLISHED = frozenset(
         "runnerd.plugins.mlflow",  # a tracker may be built on it: `runnerd plugins new` does
         "runnerd.testing",
         "runnerd.testing.daemons",
+        "runnerd.testing.executors.ground",  # `runnerd plugins new` names it to executors
         "runnerd.testing.fixtures",
     }
 )

@@ -14,6 +14,8 @@ from runnerd.plugins import Executor
 from runnerd.testing.executors.ground import ExecutorGround
 from runnerd_slurm import SlurmExecutor, SlurmSettings
 
+WAIT = "import time\nprint('ready')\ntime.sleep(60)"
+
 
 def settings(**changes: object) -> SlurmSettings:
     """Give settings with which a test does not wait for long."""

@@ -8,11 +8,10 @@ from typing import cast
 import cluster as clusters
 import pytest
 from accounted import AccountedCluster
-from ground import SlurmGround, settings
+from ground import WAIT, SlurmGround, settings
 
 from runnerd.jobs import Cause, EnvironmentPlan
 from runnerd.plugins import BackendAway, Verdict
-from runnerd.testing.executors.ends import WAIT
 from runnerd_slurm import SlurmExecutor
 from runnerd_slurm.accounting import read_end
 from runnerd_slurm.attempts import folder_of, name_of

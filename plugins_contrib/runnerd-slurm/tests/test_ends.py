@@ -6,11 +6,10 @@ from pathlib import Path
 import anyio
 import pytest
 from cluster import NODE, Cluster
-from ground import SlurmGround, settings
+from ground import WAIT, SlurmGround, settings
 
 from runnerd.jobs import Cause, EnvironmentPlan, Handle, Outcome, Resources
 from runnerd.plugins import AttemptFolder, Executor, FailJob, Failure, Verdict
-from runnerd.testing.executors.ends import WAIT
 from runnerd.testing.executors.ground import attempt_of
 from runnerd_slurm import SlurmExecutor
 from runnerd_slurm.attempts import folder_of, name_of

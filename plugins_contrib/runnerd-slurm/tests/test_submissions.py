@@ -8,12 +8,11 @@ from pathlib import Path
 import anyio
 import pytest
 from cluster import Cluster
-from ground import SlurmGround, settings
+from ground import WAIT, SlurmGround, settings
 from pydantic import ValidationError
 
 from runnerd.jobs import Cause, EnvironmentPlan, Resources
 from runnerd.plugins import BackendAway, Executor, FailJob, Verdict
-from runnerd.testing.executors.ends import WAIT
 from runnerd.testing.executors.ground import attempt_of
 from runnerd_slurm import SlurmExecutor, SlurmSettings
 from runnerd_slurm.attempts import folder_of, name_of
