@@ -6,7 +6,7 @@ back. So nobody who uploads waits for an outage, and no second copy is written w
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Collection
+from collections.abc import AsyncIterator, Collection, Sequence
 from contextlib import asynccontextmanager
 
 import structlog
@@ -15,6 +15,8 @@ from runnerd.delivery.rewinding import Rewinding
 from runnerd.plugins import (
     BackendAway,
     Condition,
+    DirectDownload,
+    DirectUpload,
     Download,
     Health,
     NotFound,
@@ -37,6 +39,7 @@ class Delivery(Storage):
 
     def __init__(self, backend: Storage, kept: Storage) -> None:
         self.shared = backend.shared
+        self.capabilities = backend.capabilities
         self._backend = backend
         self._kept = kept
         self._away: str | None = None
@@ -128,6 +131,30 @@ class Delivery(Storage):
                 await self._kept.delete(each)
                 self._waiting.pop(each, None)
         await self._backend.delete(key)
+
+    async def direct_download(self, key: str) -> DirectDownload | None:
+        if self._away is not None or key in self._waiting:
+            return None
+        return await self._backend.direct_download(key)
+
+    async def direct_upload(self, key: str, parts: int) -> DirectUpload | None:
+        """Give no address while the backend is away: what comes through the daemon is kept."""
+        if self._away is not None or key in self._waiting:
+            return None
+        try:
+            return await self._backend.direct_upload(key, parts)
+        except BackendAway as away:
+            self._note(str(away))
+            return None
+
+    async def finish_direct_upload(self, key: str, upload_id: str, etags: Sequence[str]) -> None:
+        async with self._lock(key):
+            await self._backend.finish_direct_upload(key, upload_id, etags)
+            if self._waiting.pop(key, None) is not None:
+                await self._kept.delete(key)  # it was put while the parts came: this is newer
+
+    async def abort_direct_upload(self, key: str, upload_id: str) -> None:
+        await self._backend.abort_direct_upload(key, upload_id)
 
     async def health(self) -> Health:
         health = await self._backend.health()

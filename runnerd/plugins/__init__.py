@@ -29,7 +29,15 @@ from runnerd.plugins.listener import (
     ResolvedEnvironment,
 )
 from runnerd.plugins.records import RUNNER_FILE, AttemptFolder
-from runnerd.plugins.storage import Download, Storage, StoredObject, check_key
+from runnerd.plugins.storage import (
+    DirectDownload,
+    DirectUpload,
+    Download,
+    Storage,
+    StorageCapability,
+    StoredObject,
+    check_key,
+)
 from runnerd.plugins.tracker import (
     Census,
     ForwardRequest,
@@ -49,6 +57,8 @@ __all__ = [
     "BackendAway",
     "Census",
     "Condition",
+    "DirectDownload",
+    "DirectUpload",
     "Download",
     "Executor",
     "ExecutorCapability",
@@ -74,6 +84,7 @@ __all__ = [
     "Run",
     "RunModel",
     "Storage",
+    "StorageCapability",
     "StoredObject",
     "TakeOut",
     "Tracker",

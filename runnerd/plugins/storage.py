@@ -1,9 +1,10 @@
 """The contract of a storage plugin: where artifacts, models and archived logs are kept."""
 
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
+from enum import StrEnum
 
 from runnerd.plugins.errors import Refused
 from runnerd.plugins.health import Health
@@ -29,6 +30,36 @@ class Download:
     start: int
     end: int
     body: AsyncIterator[bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class DirectDownload:
+    """Where a client reads an object of ``size`` bytes by itself: GET ``url``, whole or a range."""
+
+    url: str
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class DirectUpload:
+    """Where a client sends an object by itself: each part, in order, by PUT to one of ``urls``.
+
+    The answer to each has an ETag, which ``finish_direct_upload`` needs.
+    """
+
+    upload_id: str
+    urls: tuple[str, ...]
+
+
+class StorageCapability(StrEnum):
+    """What a storage may do beyond what all of them do.
+
+    ``direct_download``: clients that reach the backend may read objects there. ``direct_upload``:
+    they may store them there; it takes ``finish_direct_upload`` and ``abort_direct_upload`` too.
+    """
+
+    DIRECT_DOWNLOAD = "direct_download"
+    DIRECT_UPLOAD = "direct_upload"
 
 
 class Storage(ABC):
@@ -61,11 +92,13 @@ class Storage(ABC):
     machine it runs on: the output of jobs is then archived here, for when its node is away.
     ``remote`` declares that the backend may be away while this machine is well: what ``put``
     refuses with ``BackendAway`` is then kept on the daemon's disk, and put again once ``health`` is
-    healthy.
+    healthy. ``capabilities`` declares what the storage can do beyond the rest: a verb that belongs
+    to a capability which is not declared is never called, and need not be given.
     """
 
     shared: bool = False
     remote: bool = False
+    capabilities: frozenset[StorageCapability] = frozenset()
 
     @abstractmethod
     async def open(self) -> None:
@@ -162,6 +195,46 @@ class Storage(ABC):
           backend is away; then with one sentence that says what to do.
         - health-true: ``healthy`` means that a ``put`` would work now.
         """
+
+    async def direct_download(self, key: str) -> DirectDownload | None:
+        """Give an address to read the object at; needs the capability ``DIRECT_DOWNLOAD``.
+
+        None where the client had better read it through the daemon. Called once the caller is
+        known to be allowed to read it. Whoever has the address can read: it needs no credential,
+        and ends after a time that the plugin bounds.
+
+        - direct-download-same: What is read there, whole or in ranges, is the object.
+        - direct-download-missing: ``NotFound`` where there is no object.
+        """
+        raise NotImplementedError
+
+    async def direct_upload(self, key: str, parts: int) -> DirectUpload | None:
+        """Give addresses to send an object to in so many parts; needs ``DIRECT_UPLOAD``.
+
+        None where the client had better send it through the daemon, also where it has more parts
+        than the backend takes. Called once the caller is known to be allowed to store it. The
+        addresses need no credential, and end after a time that the plugin bounds.
+
+        - direct-upload-unseen: Until ``finish_direct_upload`` everybody sees the old object, or
+          none.
+        """
+        raise NotImplementedError
+
+    async def finish_direct_upload(self, key: str, upload_id: str, etags: Sequence[str]) -> None:
+        """Make one object of the parts that were sent; ``etags`` are those of their answers.
+
+        - direct-upload-whole: What was sent, in the order of the addresses, is the object.
+        - direct-upload-checked: An ETag that is none of a part is ``Refused``, an upload that is
+          not under way, or not for this key, ``NotFound``; nothing is stored then.
+        """
+        raise NotImplementedError
+
+    async def abort_direct_upload(self, key: str, upload_id: str) -> None:
+        """Forget what was sent. Never called for an upload that was finished.
+
+        - direct-upload-aborted: Nothing of it is stored. It is idempotent.
+        """
+        raise NotImplementedError
 
 
 def check_key(key: str) -> str:

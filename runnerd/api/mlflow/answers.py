@@ -5,6 +5,7 @@ from typing import Any
 
 from runnerd.api.mlflow.calls import Document
 from runnerd.api.mlflow.reach import Reach
+from runnerd.plugins import Storage, StorageCapability
 
 _PUBLIC_OF_EXPERIMENT = frozenset(
     {
@@ -16,7 +17,10 @@ _PUBLIC_OF_EXPERIMENT = frozenset(
         "name",
     }
 )
-_UNOFFERED = ("multipart_uploads_enabled", "multipart_downloads_enabled")
+_TRANSFERS = {
+    "multipart_uploads_enabled": StorageCapability.DIRECT_UPLOAD,
+    "multipart_downloads_enabled": StorageCapability.DIRECT_DOWNLOAD,
+}
 
 
 async def note_run(answer: Document, reach: Reach) -> Document:
@@ -97,10 +101,16 @@ async def experiment_names(answer: Document, reach: Reach) -> Document:
     return {**answer, "experiments": found} if "experiments" in answer else answer
 
 
-async def plain_transfers(answer: Document, reach: Reach | None = None) -> Document:
-    """Offer no way around the daemon for artifacts: no parts, no presigned addresses."""
-    offered = {key: value for key, value in answer.items() if not key.startswith("presigned_")}
-    return {**offered, **dict.fromkeys(_UNOFFERED, False), "artifacts_presigned_only": False}
+async def own_transfers(answer: Document, reach: Reach) -> Document:
+    """Offer a job what the storage offers for artifacts."""
+    return await transfers(answer, reach.services.storage)
+
+
+async def transfers(answer: Document, storage: Storage) -> Document:
+    """Offer what the storage offers for artifacts, and never only that."""
+    kept = {key: value for key, value in answer.items() if not key.startswith("presigned_")}
+    offered = {key: verb in storage.capabilities for key, verb in _TRANSFERS.items()}
+    return {**kept, **offered, "artifacts_presigned_only": False}
 
 
 def _public(experiment: Document) -> Document:

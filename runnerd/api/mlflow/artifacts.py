@@ -7,29 +7,27 @@ from aiohttp import web
 from runnerd.api.mlflow.calls import Document
 from runnerd.api.mlflow.paths import folder_key_of, key_of, owner_of
 from runnerd.api.mlflow.reach import reach_of
-from runnerd.api.mlflow.refusals import Refusal, invalid
+from runnerd.api.mlflow.refusals import invalid
 from runnerd.api.mlflow.streaming import receive, send
 from runnerd.api.services import SERVICES, Services
-
-_NO_PARTS = "Multipart upload is not supported for the current artifact repository"
-_NO_ADDRESS = "Presigned download is not supported for the current artifact repository"
 
 
 async def upload(request: web.Request) -> web.Response:
     """Store the body, of any size."""
-    await receive(request, await _allowed_key(request))
+    await receive(request, await allowed_key(request, request.match_info["path"]))
     return web.json_response({})
 
 
 async def download(request: web.Request) -> web.StreamResponse:
     """Answer with an artifact or a range of it."""
-    key = await _allowed_key(request)
-    return await send(request, key, request.match_info["path"])
+    path = request.match_info["path"]
+    return await send(request, await allowed_key(request, path), path)
 
 
 async def remove(request: web.Request) -> web.Response:
     """Remove an artifact, or a folder of them."""
-    await request.app[SERVICES].storage.delete(await _allowed_key(request))
+    key = await allowed_key(request, request.match_info["path"])
+    await request.app[SERVICES].storage.delete(key)
     return web.json_response({})
 
 
@@ -41,16 +39,6 @@ async def list_folder(request: web.Request) -> web.Response:
     if reach is not None:
         await reach.require_owner(owner_of(path), path)
     return web.json_response({"files": await files_in(request.app[SERVICES], key)})
-
-
-async def refuse_parts(_: web.Request) -> web.Response:
-    """Make clients send one body: they fall back to it on this very message."""
-    raise Refusal(501, "NOT_IMPLEMENTED", _NO_PARTS)
-
-
-async def refuse_address(_: web.Request) -> web.Response:
-    """Make clients download through the daemon."""
-    raise Refusal(501, "NOT_IMPLEMENTED", _NO_ADDRESS)
 
 
 async def files_in(services: Services, key: str, within: str = "") -> list[Document]:
@@ -70,8 +58,11 @@ def one_query(request: web.Request, name: str) -> str | None:
     return values.pop() if values else None
 
 
-async def _allowed_key(request: web.Request) -> str:
-    path = request.match_info["path"]
+async def allowed_key(request: web.Request, path: str) -> str:
+    """Give the storage key of an artifact path, where the caller's token reaches it.
+
+    Raises ``Refusal``: 400 for a path that leads elsewhere, 403 for what is not the job's own.
+    """
     key = key_of(path)
     reach = reach_of(request)
     if reach is not None:

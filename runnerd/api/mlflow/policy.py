@@ -12,6 +12,7 @@ from runnerd.api.mlflow import answers, changes
 from runnerd.api.mlflow.calls import Call, Document
 from runnerd.api.mlflow.reach import Reach
 from runnerd.api.mlflow.refusals import denied, missing
+from runnerd.plugins import Storage
 
 Passing = TypeVar("Passing")
 
@@ -46,7 +47,7 @@ def _bound(
 _OWN_RUN = Rule((changes.own_run,))
 _OWN_VERSION = Rule((changes.own_version,))
 _MADE_NAME = Rule((changes.made_name,))
-_SERVER_INFO = Rule(after=answers.plain_transfers)
+_SERVER_INFO = Rule(after=answers.own_transfers)
 
 _OF_RUNS = [
     "delete",
@@ -112,7 +113,6 @@ _OF_MODELS = re.compile(
     re.DOTALL,
 )
 _DIRECT: dict[str, Passage] = {
-    "GET server-info": Passage(after=answers.plain_transfers),
     "POST experiments/create": Passage((changes.drop_location,)),
     "POST model-versions/create": Passage((changes.check_version_source,)),
 }
@@ -124,14 +124,17 @@ _CLOSED = re.compile(
 )
 
 
-def passage_for_all(call: Call) -> Passage:
+def passage_for_all(call: Call, storage: Storage) -> Passage:
     """Give what is done to a call of a caller who may do everything.
 
     Raises ``Refusal`` (404) for the few parts of the server that are not passed on.
     """
     if _CLOSED.fullmatch(call.path):
         raise missing(f"{call.path} is not offered here")
-    return _DIRECT.get(f"{call.method} {call.endpoint}", Passage())
+    named = f"{call.method} {call.endpoint}"
+    if named == "GET server-info":
+        return Passage(after=lambda answer: answers.transfers(answer, storage))
+    return _DIRECT.get(named, Passage())
 
 
 def passage_for_job(call: Call, reach: Reach) -> Passage:

@@ -28,16 +28,16 @@ _AWAY_PAGE = """<!doctype html>
 
 async def proxy(request: web.Request) -> web.StreamResponse:
     """Answer whatever the tracking server answers."""
+    services = request.app[SERVICES]
     call = await read_call(request)
     reach = reach_of(request)
     if reach is None:
-        passage = passage_for_all(call)
+        passage = passage_for_all(call, services.storage)
     else:
         call = call.parsed()
         passage = passage_for_job(call, reach)
     for change in passage.before:
         call = await change(call)
-    services = request.app[SERVICES]
     await await_tracker(services)
     async with services.tracker.forward(call.forwarded()) as response:
         if passage.after is None or response.status != 200:

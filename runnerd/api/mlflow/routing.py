@@ -2,7 +2,7 @@
 
 from aiohttp import web
 
-from runnerd.api.mlflow import artifacts, pages
+from runnerd.api.mlflow import artifacts, direct, pages
 from runnerd.api.mlflow.proxy import front_page, proxy
 from runnerd.api.mlflow.refusals import in_mlflow_words
 
@@ -25,8 +25,10 @@ def _artifact_routes() -> list[web.RouteDef]:
             web.put(one, in_mlflow_words(artifacts.upload)),
             web.delete(one, in_mlflow_words(artifacts.remove)),
             web.get(f"{root}/artifacts", in_mlflow_words(artifacts.list_folder)),
-            web.post(f"{root}/mpu/{_PATH}", in_mlflow_words(artifacts.refuse_parts)),
-            web.get(f"{root}/presigned/{_PATH}", in_mlflow_words(artifacts.refuse_address)),
+            web.post(f"{root}/mpu/create/{_PATH}", in_mlflow_words(direct.begin_upload)),
+            web.post(f"{root}/mpu/complete/{_PATH}", in_mlflow_words(direct.finish_upload)),
+            web.post(f"{root}/mpu/abort/{_PATH}", in_mlflow_words(direct.abort_upload)),
+            web.get(f"{root}/presigned/{_PATH}", in_mlflow_words(direct.address)),
         ]
     return found
 
@@ -46,7 +48,7 @@ def _page_routes() -> list[web.RouteDef]:
             web.post(f"{root}/upload-artifact", in_mlflow_words(pages.upload_to_run)),
             web.post(
                 f"{root}/artifacts/presigned-{{kind}}-url",
-                in_mlflow_words(artifacts.refuse_address),
+                in_mlflow_words(direct.refuse_address),
             ),
         ]
     return found

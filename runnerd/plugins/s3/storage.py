@@ -13,11 +13,20 @@ from runnerd.plugins.errors import PluginError, Refused
 from runnerd.plugins.health import Condition, Health
 from runnerd.plugins.s3.connection import Connection
 from runnerd.plugins.s3.digests import check_for
+from runnerd.plugins.s3.direct import Direct
 from runnerd.plugins.s3.download import Found, Origin, Reader, Span, read_range
 from runnerd.plugins.s3.settings import S3Settings
 from runnerd.plugins.s3.sweep import sweep
 from runnerd.plugins.s3.upload import MOST_PARTS, Target, upload
-from runnerd.plugins.storage import Download, Storage, StoredObject, check_key
+from runnerd.plugins.storage import (
+    DirectDownload,
+    DirectUpload,
+    Download,
+    Storage,
+    StorageCapability,
+    StoredObject,
+    check_key,
+)
 
 if TYPE_CHECKING:
     from types_boto3_s3 import S3Client
@@ -42,6 +51,9 @@ class S3Storage(Storage):
         self._settings = settings
         self._root = f"{settings.prefix}/" if settings.prefix else ""
         self._connection = Connection(settings, settings.bucket or "")
+        self._direct = Direct(settings)
+        if settings.direct:
+            self.capabilities = frozenset(StorageCapability)
         self._sweeping: asyncio.Task[None] | None = None
         self._writable = False
 
@@ -60,6 +72,7 @@ class S3Storage(Storage):
             with suppress(asyncio.CancelledError):
                 await self._sweeping
         self._connection.close()
+        self._direct.close()
 
     async def put(
         self, key: str, body: AsyncIterator[bytes], *, size: int | None = None
@@ -160,6 +173,21 @@ class S3Storage(Storage):
         for failure in answer.get("Errors", ()):
             error: Any = {"Error": failure, "ResponseMetadata": answer["ResponseMetadata"]}
             raise ClientError(error, "DeleteObjects")
+
+    async def direct_download(self, key: str) -> DirectDownload | None:
+        size = (await self.stat(key)).size
+        if size <= self._settings.part_bytes:
+            return None  # one request either way, and this way it is checked
+        return await self._direct.download(self._target(key), size)
+
+    async def direct_upload(self, key: str, parts: int) -> DirectUpload | None:
+        return await self._direct.begin(self._target(key), parts)
+
+    async def finish_direct_upload(self, key: str, upload_id: str, etags: Sequence[str]) -> None:
+        await self._direct.finish(self._target(key), upload_id, etags)
+
+    async def abort_direct_upload(self, key: str, upload_id: str) -> None:
+        await self._direct.abort(self._target(key), upload_id)
 
     async def health(self) -> Health:
         try:

@@ -40,7 +40,7 @@ class TestS3Storage(S3Ground, StorageSuite):
 
     @pytest.fixture(autouse=True)
     def place(self, settings: S3Settings) -> None:
-        self.settings = settings
+        self.settings = settings.model_copy(update={"direct": True})
 
 
 class TestKeys(S3Ground):
