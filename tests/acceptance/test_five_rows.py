@@ -11,6 +11,7 @@ import httpx
 import pytest
 
 from runnerd.testing.daemons import RunningDaemon, running_daemon
+from scripts.contrib import CONTRIB, install
 from tests.postgres import PostgresServer
 from tests.s3 import S3Server, make_bucket
 
@@ -31,7 +32,7 @@ print("".join(f"{name}={value}\\n" for name, value in os.environ.items()))
 SERVERS = pytest.param("postgres-s3", marks=[pytest.mark.postgres, pytest.mark.s3])
 
 
-@pytest.fixture(scope="module", params=["local", SERVERS])
+@pytest.fixture(scope="module", params=["local", SERVERS, "fsspec"])
 def five(
     request: pytest.FixtureRequest,
     tmp_path_factory: pytest.TempPathFactory,
@@ -44,6 +45,14 @@ def five(
         s3: S3Server = request.getfixturevalue("s3")
         variables = s3.daemon_variables(make_bucket(s3.url))
         variables["RUNNERD_DATABASE_URL"] = postgres.make_database()
+    if request.param == "fsspec":
+        folder = tmp_path_factory.mktemp("fsspec")
+        install(CONTRIB / "runnerd-fsspec", folder / "site")
+        variables = {
+            "PYTHONPATH": str(folder / "site"),
+            "RUNNERD_STORAGE_PLUGIN": "fsspec",
+            "RUNNERD_PLUGINS_FSSPEC_URL": f"file://{folder}/objects",
+        }
     data_dir = tmp_path_factory.mktemp("five-rows")
     with running_daemon(data_dir, package_cache, variables=variables) as daemon:
         yield daemon
@@ -139,9 +148,9 @@ def test_jobs_and_artifacts_lie_where_the_settings_say(
     five: RunningDaemon, job: dict[str, Any], request: pytest.FixtureRequest
 ) -> None:
     assert job["status"] == "completed"
-    local = request.node.callspec.params["five"] == "local"
+    chosen = request.node.callspec.params["five"]
     here = {name: (five.data_dir / name).exists() for name in ("runnerd.db", "plugins/local")}
-    assert here == {"runnerd.db": local, "plugins/local": local}
+    assert here == {"runnerd.db": chosen != "postgres-s3", "plugins/local": chosen == "local"}
 
 
 def test_no_job_holds_a_credential_of_the_daemon(five: RunningDaemon, job: dict[str, Any]) -> None:
