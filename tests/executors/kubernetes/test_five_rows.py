@@ -4,6 +4,7 @@ import json
 import signal
 from pathlib import Path
 
+import httpx
 import pytest
 
 from runnerd.testing.daemons import running_daemon, wait_for
@@ -12,6 +13,8 @@ from tests.engines.kubernetes import KubernetesCluster
 from tests.s3 import free_port
 
 pytestmark = [pytest.mark.kubernetes, pytest.mark.slow, pytest.mark.timeout(900)]
+# The daemon builds the model's environment of its own, beside a whole cluster on this machine.
+PATIENCE = 300.0
 SETTINGS = """
 [executor]
 plugin = "kubernetes"
@@ -64,7 +67,7 @@ def test_the_five_rows_with_the_daemon_killed(
         assert done["logs"].count("accuracy") == 1
         answers.job_id, answers.run_id = job["job_id"], done["run_id"]
         answers.version = done["model_version"]
-        with daemon.client() as client:
+        with httpx.Client(base_url=daemon.url, timeout=PATIENCE) as client:
             for name in ("Tracking", "Models", "Inference"):
                 ROWS[name](client, answers, say)
     left = kubernetes.kubectl("get", "jobs,secrets,pods", "-n", namespace, "-o", "name")
