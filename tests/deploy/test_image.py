@@ -27,8 +27,10 @@ IMAGE = "runnerd:test"
 NAMES = ("alone", "composed")
 SMALL = 'RUNNERD_ENVIRONMENTS_BASE=["idna"]'
 # As docs/docker-image.md runs it.
-CLOSED = ("--read-only", "--tmpfs", "/tmp", "--cap-drop", "ALL")
-CLOSED += ("--security-opt", "no-new-privileges", "--network", "host")
+CLOSED = (
+    *("--read-only", "--tmpfs", "/tmp", "--cap-drop", "ALL"),
+    *("--security-opt", "no-new-privileges", "--network", "host"),
+)
 
 
 class Docker:
@@ -51,7 +53,7 @@ class Docker:
         return done.stderr
 
     def make_base(self) -> None:
-        """Make an image of the Python that runs the tests, with the libraries that wheels expect."""
+        """Make an image of the Python that runs the tests, with libraries that wheels expect."""
         script = str(ROOT / "scripts" / "engines" / "python-image")
         made = self._done([script, BASE, sys.executable, uv.find_uv_bin(), "/usr/bin/apt-get"], 300)
         assert made.returncode == 0, made.stderr
@@ -74,7 +76,9 @@ def command(docker: DockerEngine) -> Iterator[Docker]:
     command = Docker(docker)
     command.make_base()
     file = ("-t", IMAGE, "-f", "deploy/docker/Dockerfile")
-    command.run("build", "--network", "host", "--build-arg", f"BASE={BASE}", *file, ".", seconds=800)
+    command.run(
+        "build", "--network", "host", "--build-arg", f"BASE={BASE}", *file, ".", seconds=800
+    )
     yield command
     for name in NAMES:
         command.run("rm", "-f", "-v", name)
@@ -188,7 +192,7 @@ def test_the_composed_daemon_works_on_postgres_and_s3(
     service = yaml.safe_load(COMPOSE.read_text())["services"]["runnerd"]
     own = {
         **service["environment"],
-        "RUNNERD_DATABASE_URL": postgres.url(postgres.make_database()),
+        "RUNNERD_DATABASE_URL": postgres.make_database(),
         "RUNNERD_PLUGINS_S3_BUCKET": make_bucket(s3.url),
         "RUNNERD_PLUGINS_S3_ENDPOINT_URL": s3.url,
         **s3.credentials,
@@ -196,7 +200,10 @@ def test_the_composed_daemon_works_on_postgres_and_s3(
     assert set(service["environment"]) <= set(own)
     assert (service["read_only"], service["cap_drop"]) == (True, ["ALL"])
     variables = [word for name, value in own.items() for word in ("-e", f"{name}={value}")]
-    composed = started(command, "composed", *variables, "-e", SMALL)
+    # The tests' Postgres is reached by a socket: let the container's user have it.
+    postgres.folder.chmod(0o755)
+    place = ("-v", f"{postgres.folder}:{postgres.folder}")
+    composed = started(command, "composed", *variables, *place, "-e", SMALL)
     with composed.client:
         job_id = composed.submit("print('on postgres')")
         assert "on postgres" in composed.until(job_id, "completed", "failed")["logs"]
