@@ -8,6 +8,7 @@ import pytest
 
 from runnerd.testing.daemons import RunningDaemon, running_daemon
 from tests.docker import DockerEngine, docker_engine
+from tests.engines.kubernetes import KubernetesCluster, kubernetes_cluster
 from tests.postgres import PostgresServer, postgres_server
 from tests.s3 import S3Server, s3_server
 
@@ -53,6 +54,14 @@ def docker() -> Iterator[DockerEngine]:
     """One Docker engine for all tests that don't stop it."""
     with docker_engine() as started:
         yield started
+
+
+@pytest.fixture(scope="session")
+def kubernetes() -> Iterator[KubernetesCluster]:
+    """One cluster for all tests, each with a namespace of its own; two on a machine would not do:
+    their nodes end each other's pods."""
+    with kubernetes_cluster() as cluster:
+        yield cluster
 
 
 @pytest.fixture(scope="session")

@@ -14,9 +14,7 @@ from runnerd.executors.kubernetes.api import Api
 from runnerd.executors.kubernetes.cluster import find_cluster
 from runnerd.executors.kubernetes.rights import NEEDED, missing_rights
 from tests.engines.kubernetes import KubernetesCluster
-from tests.executors.kubernetes.conftest import kubernetes
 
-__all__ = ["kubernetes"]
 pytestmark = [pytest.mark.anyio, pytest.mark.kubernetes]
 MANIFESTS = Path(__file__).parents[2] / "deploy" / "kubernetes"
 NAMESPACE = "ml"

@@ -12,6 +12,7 @@ from urllib.parse import quote, urlsplit
 
 import aiohttp
 
+from runnerd.executors import connections
 from runnerd.executors.docker.settings import DockerSettings
 from runnerd.plugins import BackendAway, FailJob, OutOfSpace
 
@@ -56,7 +57,7 @@ class Engine:
         """Close the connections."""
         session, self._session = self._session, None
         if session is not None:
-            await session.close()
+            await connections.close(session)
 
     async def ping(self, seconds: float) -> str:
         """Ask whether the engine is there; gives its version, as ``20.10.24``."""
@@ -169,7 +170,7 @@ class Engine:
         url = urlsplit(self._settings.host)
         if url.scheme == "unix":
             return aiohttp.UnixConnector(path=url.path, limit=0)
-        return aiohttp.TCPConnector(limit=0, ssl=_tls_of(self._settings))
+        return connections.connector(_tls_of(self._settings))
 
     def _away(self, error: Exception) -> BackendAway:
         why = str(error) or type(error).__name__

@@ -4,7 +4,6 @@ Client libraries model every object that Kubernetes has; here objects are the di
 the API speaks, of which we read a dozen fields.
 """
 
-import asyncio
 import json
 from collections import Counter
 from collections.abc import AsyncIterator, Mapping
@@ -14,6 +13,7 @@ from typing import Any
 
 import aiohttp
 
+from runnerd.executors import connections
 from runnerd.executors.kubernetes.cluster import Cluster
 from runnerd.executors.kubernetes.pace import Pace
 from runnerd.plugins import BackendAway, PluginError, TakeOut
@@ -70,16 +70,14 @@ class Api:
     def open(self) -> None:
         """Make ready to call; nothing is sent."""
         self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(ssl=self._cluster.tls, limit=0),
-            trust_env=True,
+            connector=connections.connector(self._cluster.tls), trust_env=True
         )
 
     async def close(self) -> None:
         """Let go of all connections, also those that are in use."""
         session, self._session = self._session, None
         if session is not None:
-            await session.close()
-            await asyncio.sleep(0)  # what was cut off is told so in the loop's next turn
+            await connections.close(session)
 
     async def get(self, path: str, **query: str) -> Object:
         """Read one object, or a list of them."""

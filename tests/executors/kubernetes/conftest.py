@@ -1,18 +1,8 @@
-"""The cluster of the executor's tests."""
-
-from collections.abc import Iterator
+"""What the executor's tests trust."""
 
 import pytest
 
 from tests.engines.certificates import Authority
-from tests.engines.kubernetes import KubernetesCluster, kubernetes_cluster
-
-
-@pytest.fixture(scope="session")
-def kubernetes() -> Iterator[KubernetesCluster]:
-    """One cluster for all tests; each class makes its own namespace."""
-    with kubernetes_cluster() as cluster:
-        yield cluster
 
 
 @pytest.fixture(scope="session")
