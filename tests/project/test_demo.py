@@ -12,10 +12,12 @@ from runnerd.testing.daemons import processes_of
 from scripts import demo
 
 pytestmark = pytest.mark.slow
+# Whoever runs the tests in the background has had interrupts ignored, which is inherited.
 DEMO = """
-import sys
+import signal, sys
 from pathlib import Path
 from scripts import demo
+signal.signal(signal.SIGINT, signal.default_int_handler)
 sys.exit(demo.main(Path(sys.argv[1]), Path(sys.argv[2])))
 """
 
