@@ -21,10 +21,13 @@ class ExecutorGround:
     """A subclass gives ``make_executor``, and overrides what is different about its engine.
 
     ``patience`` is how many seconds the engine may take for any one step of an attempt.
+    ``apart`` is how many seconds lie between two of the sixty lines of a script that has to run
+    still when its output is seen: an engine that shows output late needs more.
     ``extra_variables`` are names of variables that the engine itself puts before scripts.
     """
 
     patience: ClassVar[float] = 30.0
+    apart: ClassVar[float] = 0.01
     extra_variables: ClassVar[Collection[str]] = frozenset()
     pytestmark = pytest.mark.anyio
 

@@ -24,10 +24,10 @@ from runnerd.testing.executors.ground import PAUSE, ExecutorGround, attempt_of
 from runnerd.testing.rules import proves
 
 COUNT = """
-import time
+import os, time
 for number in range(60):
     print("line", number, flush=True)
-    time.sleep(0.01)
+    time.sleep(float(os.environ["APART"]))
 print("done")
 """
 COUNTED = [*(f"line {number}" for number in range(60)), "done"]
@@ -38,11 +38,15 @@ HALF_LAUNCHED = 6
 class SurvivalRules(ExecutorGround):
     """The rules about launching, adopting and watching."""
 
+    @property
+    def _apart(self) -> dict[str, str]:
+        return {"APART": str(self.apart)}
+
     @proves("launch-outlives-daemon", "adopt-running", "watch-order", "adopt-ended")
     async def test_a_script_does_not_notice_that_the_daemon_is_killed(
         self, executor: Executor, plan: EnvironmentPlan, data_dir: Path, folder: Path
     ) -> None:
-        request = self.request_for(folder, COUNT, plan, variables={})
+        request = self.request_for(folder, COUNT, plan, variables=self._apart)
         handle = executor.handle_for(request.attempt_id, folder)
         with launched_elsewhere(type(self), data_dir, [request]) as daemon:
             await self.until_output(executor, handle, b"line 3\n")
@@ -182,7 +186,7 @@ class SurvivalRules(ExecutorGround):
     async def test_leaving_a_watch_has_no_effect(
         self, executor: Executor, plan: EnvironmentPlan, folder: Path
     ) -> None:
-        handle = await executor.launch(self.request_for(folder, COUNT, plan, variables={}))
+        handle = await executor.launch(self.request_for(folder, COUNT, plan, variables=self._apart))
         watch = executor.watch(handle)
         with anyio.fail_after(self.patience):
             while (await anext(watch)).progress is not Progress.RUNNING:
@@ -197,7 +201,7 @@ class SurvivalRules(ExecutorGround):
     ) -> None:
         first, second = self.make_executor(data_dir), self.make_executor(data_dir)
         await first.open()
-        handle = await first.launch(self.request_for(folder, COUNT, plan, variables={}))
+        handle = await first.launch(self.request_for(folder, COUNT, plan, variables=self._apart))
         await first.close()
         await second.open()
         assert await second.adopt(handle) in (Verdict.ADOPTED, Verdict.ENDED)

@@ -49,6 +49,7 @@ class KubernetesGround(ExecutorGround):
     """
 
     patience: ClassVar[float] = 120.0
+    apart: ClassVar[float] = 0.1
     cluster: ClassVar[KubernetesCluster]
     namespace_name: ClassVar[str]
     pytestmark = [pytest.mark.kubernetes, pytest.mark.anyio]  # type: ignore[assignment]  # noqa: RUF012
