@@ -1,6 +1,5 @@
 """Jobs in an engine that several nodes reach: a live one carries on what a dead one leaves."""
 
-import secrets
 from collections.abc import Collection, Mapping
 from typing import Any
 
@@ -10,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from runnerd.jobs import JobState, NodeExecutors
 from runnerd.store.base import StorePart
 from runnerd.store.dialects import database_time
-from runnerd.store.leases import LEASE_SECONDS
+from runnerd.store.leases import give_lease
 from runnerd.store.nodes import is_alive
 from runnerd.store.tables import attempts, is_live, jobs, nodes
 from runnerd.store.transitions import write_event
@@ -75,15 +74,7 @@ def _engine_of(job: Row[Any]) -> str | None:
 async def _hand_over(
     connection: AsyncConnection, job: Row[Any], keeper: str, executor: str
 ) -> None:
-    await connection.execute(
-        update(jobs)
-        .where(jobs.c.id == job.id)
-        .values(
-            node=keeper,
-            lease_token=secrets.token_hex(16),
-            lease_expires_at=database_time(LEASE_SECONDS),
-        )
-    )
+    await give_lease(connection, job.id, keeper)
     await connection.execute(
         update(attempts)
         .where(attempts.c.job_id == job.id, attempts.c.number == job.attempt)

@@ -99,12 +99,7 @@ class Leases(StorePart):
                 .with_for_update(key_share=True)
             )
             for job_id in (await connection.execute(live)).scalars().all():
-                lease = secrets.token_hex(16)
-                await connection.execute(
-                    update(jobs)
-                    .where(jobs.c.id == job_id)
-                    .values(lease_token=lease, lease_expires_at=database_time(LEASE_SECONDS))
-                )
+                lease = await give_lease(connection, job_id, node)
                 claims.append(await _claim_of(connection, job_id, lease))
         return claims
 
@@ -277,6 +272,17 @@ def _told(outcome: Outcome) -> dict[str, Any]:
 
 def _end_of(outcome: Outcome) -> datetime:
     return now() if outcome.ended_at is None else datetime.fromtimestamp(outcome.ended_at, UTC)
+
+
+async def give_lease(connection: AsyncConnection, job_id: str, node: str) -> str:
+    """Make a live job the node's, under a new lease: what was written under the old one is stale.
+
+    Gives the new lease's token.
+    """
+    lease = secrets.token_hex(16)
+    values = {"lease_token": lease, "lease_expires_at": database_time(LEASE_SECONDS)}
+    await connection.execute(update(jobs).where(jobs.c.id == job_id).values(node=node, **values))
+    return lease
 
 
 async def _lock_next(connection: AsyncConnection, offer: Offer) -> tuple[Row[Any], Next] | None:

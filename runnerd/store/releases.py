@@ -1,6 +1,5 @@
 """Nodes that somebody declared gone for good: their live jobs pass to a node that lives."""
 
-import secrets
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -12,7 +11,7 @@ from runnerd.jobs import Attempt, JobState
 from runnerd.store.base import StorePart
 from runnerd.store.dialects import database_time
 from runnerd.store.errors import NodeAlive, NodeNotFound
-from runnerd.store.leases import LEASE_SECONDS
+from runnerd.store.leases import LEASE_SECONDS, give_lease
 from runnerd.store.nodes import is_alive
 from runnerd.store.rows import attempt_of
 from runnerd.store.tables import attempts, is_live, jobs, nodes, released_attempts
@@ -118,15 +117,7 @@ async def _live_of(connection: AsyncConnection, name: str) -> list[Row[Any]]:
 async def _take(
     connection: AsyncConnection, job: Row[Any], node: Row[Any], *, by: str, keeper: str
 ) -> None:
-    await connection.execute(
-        update(jobs)
-        .where(jobs.c.id == job.id)
-        .values(
-            node=keeper,
-            lease_token=secrets.token_hex(16),
-            lease_expires_at=database_time(LEASE_SECONDS),
-        )
-    )
+    await give_lease(connection, job.id, keeper)
     launched = (
         attempts.c.job_id == job.id,
         attempts.c.number == job.attempt,

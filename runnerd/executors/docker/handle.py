@@ -6,8 +6,9 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from runnerd.executors.handles import state_in
 from runnerd.jobs import Handle
-from runnerd.plugins import AttemptFolder, FailJob
+from runnerd.plugins import AttemptFolder
 
 VERSION = 1
 _STRANGE = re.compile(r"[^a-zA-Z0-9_.-]+")
@@ -48,11 +49,5 @@ def handle_of(place: Place) -> Handle:
 
 def place_of(handle: Handle) -> Place:
     """Read a handle. Raises ``FailJob`` for a version that is not known here."""
-    if handle.version != VERSION:
-        raise FailJob(
-            f"this attempt was launched by another version of the docker executor: its handle has "
-            f"version {handle.version}, this runnerd knows version {VERSION}; run the runnerd that "
-            "launched it, or submit the job again"
-        )
-    state = json.loads(handle.state)
+    state = state_in(handle, version=VERSION, executor="docker")
     return Place(attempt_id=state["attempt_id"], folder=Path(state["folder"]))

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 
+from runnerd.executors.handles import state_in
 from runnerd.jobs import Handle
-from runnerd.plugins import FailJob
 from runnerd.plugins.records import AttemptFolder
 
 VERSION = 1
@@ -54,11 +54,5 @@ def handle_of(place: Place) -> Handle:
 
 def place_of(handle: Handle) -> Place:
     """Read a handle. Raises ``FailJob`` for a version that is not known here."""
-    if handle.version != VERSION:
-        raise FailJob(
-            f"this attempt was launched by another version of the kubernetes executor: its handle "
-            f"has version {handle.version}, this runnerd knows version {VERSION}; run the runnerd "
-            "that launched it, or submit the job again"
-        )
-    state = json.loads(handle.state)
+    state = state_in(handle, version=VERSION, executor="kubernetes")
     return Place(state["attempt_id"], state["name"], Path(state["folder"]))

@@ -3,8 +3,8 @@
 import json
 from pathlib import Path
 
+from runnerd.executors.handles import state_in
 from runnerd.jobs import Handle
-from runnerd.plugins import FailJob
 from runnerd.plugins.records import AttemptFolder
 
 VERSION = 1
@@ -18,11 +18,5 @@ def handle_of(folder: AttemptFolder) -> Handle:
 
 def folder_of(handle: Handle) -> AttemptFolder:
     """Read a handle. Raises ``FailJob`` for a version that is not known here."""
-    if handle.version != VERSION:
-        raise FailJob(
-            f"this attempt was launched by another version of the subprocess executor: its handle "
-            f"has version {handle.version}, this runnerd knows version {VERSION}; run the runnerd "
-            "that launched it, or submit the job again"
-        )
-    state = json.loads(handle.state)
+    state = state_in(handle, version=VERSION, executor="subprocess")
     return AttemptFolder(attempt_id=state["attempt_id"], path=Path(state["folder"]))
